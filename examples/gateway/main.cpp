@@ -1,0 +1,93 @@
+// A payment gateway to test against, in a process of its own: it speaks the part of Stripe's charges API that
+// a shop needs, and keeps a ledger of every charge, so that a double charge is visible to anyone.
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <thread>
+
+#include <pthread.h>
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+
+#include "server.hpp"
+
+namespace {
+
+struct Options {
+  int port = 0;
+  std::string ledger;
+  gateway::Dedupe dedupe = gateway::Dedupe::on;
+  gateway::Rates rates;
+  unsigned delay_ms = 300;
+};
+
+void declare(CLI::App& app, Options& options) {
+  const auto rate = [&app](const char* name, double& value, const char* meaning) {
+    app.add_option(name, value, meaning)->check(CLI::Range(0.0, 1.0));
+  };
+  app.add_option("--port", options.port, "Port on the loopback interface; 0 picks a free one and prints it")
+      ->check(CLI::Range(0, 65535));
+  app.add_option("--ledger", options.ledger, "File that keeps the charges, one JSON line each")->required();
+  app.add_option("--dedupe", options.dedupe, "Whether the Idempotency-Key is heeded: on or off")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, gateway::Dedupe>{
+          {"on", gateway::Dedupe::on}, {"off", gateway::Dedupe::off}}));
+  app.add_option("--seed", options.rates.seed, "What the rates are rolled with");
+  rate("--decline-rate", options.rates.decline, "Cards that are declined");
+  rate("--delay-rate", options.rates.delay, "Requests that take --delay-ms before they are carried out");
+  app.add_option("--delay-ms", options.delay_ms, "How long a delay is")->check(CLI::Range(0, 600000));
+  rate("--drop-rate", options.rates.drop, "Connections closed without an answer after the charge");
+  rate("--drop-before-rate", options.rates.drop_before,
+       "Connections closed without an answer and without a charge");
+  rate("--crash-rate", options.rates.crash, "Charges after which the process dies without an answer");
+  rate("--error-rate", options.rates.server_error, "Requests answered with 500, nothing charged");
+  rate("--limit-rate", options.rates.rate_limit, "Requests answered with 429, nothing charged");
+}
+
+int run(const Options& options) {
+  sigset_t ending;  // blocked in every thread, so that the one that waits for them gets them
+  sigemptyset(&ending);
+  sigaddset(&ending, SIGINT);
+  sigaddset(&ending, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &ending, nullptr);
+
+  gateway::Ledger ledger(options.ledger);
+  gateway::Server server(ledger, options.dedupe, options.rates);
+  const int port = server.bind(options.port);
+  if (port <= 0) {
+    std::fprintf(stderr, "gateway: port %d of 127.0.0.1 is taken; --port 0 picks a free one\n", options.port);
+    return 1;
+  }
+  std::printf("gateway: listening on http://127.0.0.1:%d\n", port);
+  std::fflush(stdout);
+
+  std::thread stopper([&server, ending] {
+    int signal = 0;
+    sigwait(&ending, &signal);
+    server.stop();
+  });
+  server.serve();
+  ::kill(::getpid(), SIGTERM);  // wakes the stopper, had it not been a signal that ended the server
+  stopper.join();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("A payment gateway to test against; speaks Stripe's charges API");
+  Options options;
+  declare(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& wrong) {
+    return app.exit(wrong) == 0 ? 0 : 2;
+  }
+  options.rates.delay_for = std::chrono::milliseconds(options.delay_ms);
+  try {
+    return run(options);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "gateway: %s\n", error.what());
+    return 1;
+  }
+}
