@@ -2,12 +2,17 @@
 // The fingerprint: a digest of what is asked for. A key that comes back with another fingerprint is another
 // request.
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "paidonce/detail/hex.hpp"
 #include "paidonce/detail/hmac.hpp"
 #include "paidonce/errors.hpp"
 #include "paidonce/fingerprint_sink.hpp"
@@ -36,13 +41,9 @@ class Fingerprint {
 
   /// 66 lower-case hexadecimal digits: the algorithm's id, then the digest.
   std::string hex() const {
-    constexpr const char* digits = "0123456789abcdef";
-    std::string text{'0', digits[static_cast<unsigned>(algorithm_)]};
-    text.reserve(66);
-    for (const std::byte byte : digest_) {
-      text += digits[static_cast<unsigned>(byte) >> 4];
-      text += digits[static_cast<unsigned>(byte) & 15U];
-    }
+    std::string text(66, '0');
+    text[1] = static_cast<char>('0' + static_cast<int>(algorithm_));
+    detail::hex(digest_.data(), digest_.size(), text.data() + 2);
     return text;
   }
 

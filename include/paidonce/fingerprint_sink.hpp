@@ -16,10 +16,10 @@
 // Parts follow each other without anything in between. No part begins with 00 and none is the beginning of
 // another, so different sequences of parts are different bytes.
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <iterator>
 #include <optional>
 #include <string_view>
 #include <type_traits>
@@ -101,18 +101,18 @@ class FingerprintSink {
   FingerprintSink(const detail::Sha256& hash, detail::Sha256* more, std::size_t count) noexcept
       : hash_(hash), more_(more), count_(count) {}
 
-  enum class Tag : unsigned char {
-    end,
-    string,
-    natural,
-    negative,
-    no,
-    yes,
-    enumerator,
-    absent,
-    present,
-    range,
-    members
+  enum class Tag : unsigned char {  // written to digests: never renumbered
+    end = 0x00,
+    string = 0x01,
+    natural = 0x02,
+    negative = 0x03,
+    no = 0x04,
+    yes = 0x05,
+    enumerator = 0x06,
+    absent = 0x07,
+    present = 0x08,
+    range = 0x09,
+    members = 0x0a
   };
 
   template <class T>
@@ -175,10 +175,9 @@ class FingerprintSink {
       for (const auto& element : value) add<Element>(element);
       tag(Tag::end);
     } else {
-      static_assert(
-          unsupported_part<T>,
-          "fingerprint: this type is not a part; write a function fingerprint_parts(sink, const T&) in its "
-          "namespace that calls sink(members...)");
+      static_assert(unsupported_part<T>,
+                    "fingerprint: this type is not a part; pass its members, or write a function "
+                    "fingerprint_parts(sink, const T&) in its namespace that calls sink(members...)");
     }
   }
 

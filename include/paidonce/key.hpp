@@ -1,9 +1,9 @@
 #pragma once
 // The idempotency key: who asks, and what they call it.
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 
@@ -40,10 +40,10 @@ class IdempotencyKey {
     return {bytes.substr(1, scope), bytes.substr(1 + scope)};
   }
 
-  std::string_view scope() const noexcept { return {bytes_.data() + 1, scope_size()}; }
-  std::string_view text() const noexcept {
-    return {bytes_.data() + 1 + scope_size(), bytes_.size() - 1 - scope_size()};
+  std::string_view scope() const noexcept {
+    return bytes().substr(0, text_at()).substr(bytes_.empty() ? 0 : 1);
   }
+  std::string_view text() const noexcept { return bytes().substr(text_at()); }
 
   /// Both in one, as stores keep them and other programs may: the length of the scope in one byte, the scope,
   /// the text. Never changes between releases.
@@ -77,7 +77,9 @@ class IdempotencyKey {
                                        " bytes, more than 255; use a shorter name, or a digest of it");
   }
 
-  std::size_t scope_size() const noexcept { return static_cast<unsigned char>(bytes_.front()); }
+  std::size_t text_at() const noexcept {  // 0 in a moved-from key, whose scope and text are empty
+    return bytes_.empty() ? 0 : std::size_t{1} + static_cast<unsigned char>(bytes_.front());
+  }
 
   std::string bytes_;
   std::uint64_t hash_ = detail::hash64(bytes_);

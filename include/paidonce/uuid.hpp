@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 
+#include "paidonce/detail/hex.hpp"
 #include "paidonce/detail/random.hpp"
 #include "paidonce/time.hpp"
 
@@ -19,12 +21,12 @@ inline void set_uuid_version(unsigned char* bytes16, unsigned version) noexcept 
 
 /// Writes the text of 16 bytes into exactly 36 characters; no NUL follows.
 inline void uuid_text(const unsigned char* bytes16, char* out36) noexcept {
-  constexpr const char* digits = "0123456789abcdef";
-  for (int i = 0; i < 16; ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) *out36++ = '-';
-    *out36++ = digits[bytes16[i] >> 4];
-    *out36++ = digits[bytes16[i] & 15U];
-  }
+  char digits[32];
+  hex(bytes16, 16, digits);
+  std::memcpy(out36, digits, 8);
+  for (int group = 1; group < 4; ++group) std::memcpy(out36 + 4 + 5 * group, digits + 4 + 4 * group, 4);
+  std::memcpy(out36 + 24, digits + 20, 12);
+  out36[8] = out36[13] = out36[18] = out36[23] = '-';
 }
 
 inline std::string uuid_string(unsigned char* bytes16, unsigned version) {

@@ -77,10 +77,12 @@ inline RandomBatch& random_batch() noexcept {
 
 inline void refill(RandomBatch& batch, ProcessMark& mark) {
   batch.left = 0;
-  std::uint64_t fresh = 0;
-  while (fresh == 0) os_random(&fresh, sizeof fresh);
-  std::uint64_t current = 0;
-  if (mark.compare_exchange_strong(current, fresh, std::memory_order_relaxed)) current = fresh;
+  std::uint64_t current = mark.load(std::memory_order_relaxed);
+  while (current == 0) {  // the first of this process to come here, or a race with it
+    std::uint64_t fresh = 0;
+    os_random(&fresh, sizeof fresh);
+    if (mark.compare_exchange_strong(current, fresh, std::memory_order_relaxed)) current = fresh;
+  }
   os_random(batch.bytes, sizeof batch.bytes);
   batch.mark = current;
   batch.left = sizeof batch.bytes;
