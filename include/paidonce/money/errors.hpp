@@ -48,13 +48,16 @@ inline std::error_code make_error_code(money_errc code) noexcept {
   return {static_cast<int>(code), money_category()};
 }
 
+class [[gnu::visibility("default")]] MoneyError;  // caught across shared objects
+
 /// Thrown by everything that works with money: `error.code() == money_errc::overflow`. Its text names
 /// currencies and positions but never repeats what was to be parsed: people paste card numbers into amount
 /// columns.
-class [[gnu::visibility("default")]] MoneyError : public std::system_error{
-  public : explicit MoneyError(money_errc code) : std::system_error(make_error_code(code)){}
+class MoneyError : public std::system_error {
+ public:
+  explicit MoneyError(money_errc code) : std::system_error(make_error_code(code)) {}
   /// `what` says what happened and what to do about it.
-  MoneyError(money_errc code, const std::string& what) : std::system_error(make_error_code(code), what){}
+  MoneyError(money_errc code, const std::string& what) : std::system_error(make_error_code(code), what) {}
 };
 
 }  // namespace paidonce::inline v1
