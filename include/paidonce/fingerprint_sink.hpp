@@ -185,7 +185,7 @@ class FingerprintSink {
   void add_integer(T value) noexcept {
     if (value < 0) {
       tag(Tag::negative);
-      value = static_cast<T>(-1 - value);
+      value = static_cast<T>(~value);  // -1 - value, which cannot overflow
     } else {
       tag(Tag::natural);
     }
