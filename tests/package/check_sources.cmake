@@ -1,0 +1,25 @@
+# cmake -DTESTS=<dir> -P check_sources.cmake: a test that nobody builds finds nothing.
+cmake_minimum_required(VERSION 3.25)
+
+set(problems "")
+file(GLOB_RECURSE sources RELATIVE "${TESTS}" "${TESTS}/*.cpp")
+foreach(source IN LISTS sources)
+  cmake_path(GET source PARENT_PATH directory)
+  cmake_path(GET source STEM LAST_ONLY stem)
+  # The nearest list above it names it, with or without its ending.
+  while(NOT directory STREQUAL "" AND NOT EXISTS "${TESTS}/${directory}/CMakeLists.txt")
+    cmake_path(GET directory PARENT_PATH directory)
+  endwhile()
+  if(directory STREQUAL "")
+    string(APPEND problems "  no CMakeLists.txt is above tests/${source}\n")
+    continue()
+  endif()
+  file(READ "${TESTS}/${directory}/CMakeLists.txt" list)
+  if(NOT list MATCHES "(^|[^a-z0-9_])${stem}($|[^a-z0-9_])")
+    string(APPEND problems "  tests/${directory}/CMakeLists.txt does not list ${source}\n")
+  endif()
+endforeach()
+
+if(NOT problems STREQUAL "")
+  message(FATAL_ERROR "sources:\n${problems}")
+endif()
