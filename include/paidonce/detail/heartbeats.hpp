@@ -1,0 +1,160 @@
+#pragma once
+// One timer for all running attempts of a guard. Most attempts end long before their first beat is due; those
+// cost a link and an unlink in a short list, and no wake-up.
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+
+#include <paidonce/detail/boot_clock.hpp>
+
+namespace paidonce::inline v1::detail {
+
+/// Thread-safe. The thread starts with the first `start()` and ends with the object; it sleeps until the
+/// earliest beat that it knows of, and without end while there is none. Beats are made one after the other on
+/// that thread.
+class Heartbeats {
+ public:
+  static constexpr BootTime never = INT64_MAX;
+
+  /// Something that beats. It outlives its stay between `add` and `remove`.
+  class Beat {
+   public:
+    /// Does what is due and returns when it is due again, or `never`.
+    virtual BootTime beat() noexcept = 0;
+
+   protected:
+    ~Beat() = default;
+
+   private:
+    friend class Heartbeats;
+    Beat* previous_ = nullptr;
+    Beat* next_ = nullptr;
+    BootTime due_ = never;
+    bool beating_ = false;
+  };
+
+  Heartbeats() = default;
+  Heartbeats(const Heartbeats&) = delete;
+  Heartbeats& operator=(const Heartbeats&) = delete;
+  ~Heartbeats() {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    if (thread_.joinable()) thread_.join();
+  }
+
+  /// Makes sure that the thread runs. Throws `std::system_error` where there can be none.
+  void start() {
+    if (started_.load(std::memory_order_acquire)) return;
+    std::lock_guard lock(mutex_);
+    if (started_.load(std::memory_order_relaxed)) return;
+    thread_ = std::thread([this] { run(); });
+    started_.store(true, std::memory_order_release);
+  }
+
+  void add(Beat& beat, BootTime due) noexcept {
+    Shard& shard = shard_of(beat);
+    {
+      std::lock_guard lock(shard.mutex);
+      beat.due_ = due;
+      beat.next_ = shard.first;
+      if (shard.first) shard.first->previous_ = &beat;
+      shard.first = &beat;
+    }
+    if (due >= next_wake_.load()) return;
+    {
+      std::lock_guard lock(mutex_);
+      poked_ = true;
+    }
+    wake_.notify_one();
+  }
+
+  /// Waits for a beat that is under way. Afterwards there is none any more.
+  void remove(Beat& beat) noexcept {
+    Shard& shard = shard_of(beat);
+    std::unique_lock lock(shard.mutex);
+    while (beat.beating_) shard.beaten.wait(lock);
+    (beat.previous_ ? beat.previous_->next_ : shard.first) = beat.next_;
+    if (beat.next_) beat.next_->previous_ = beat.previous_;
+  }
+
+  /// How often the thread woke up: for those who doubt that it sleeps.
+  std::uint64_t wake_ups() const noexcept { return wake_ups_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr BootTime longest_sleep = 3'600'000'000'000;  // an hour: further away, waits overflow
+
+  struct alignas(64) Shard {
+    std::mutex mutex = {};
+    std::condition_variable beaten = {};
+    Beat* first = nullptr;
+  };
+
+  Shard& shard_of(const Beat& beat) noexcept {  // attempts live on their threads' stacks, which lie far apart
+    const auto address = reinterpret_cast<std::uintptr_t>(&beat);
+    return shards_[(address >> 12 ^ address >> 20) % shards_.size()];
+  }
+
+  void run() noexcept {
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+      poked_ = false;
+      lock.unlock();
+      // Whoever adds from here on sees `never` and pokes; whoever added before is seen by the round.
+      next_wake_.store(never);
+      const BootTime earliest = make_round();
+      next_wake_.store(earliest);
+      lock.lock();
+      const auto disturbed = [this] { return stopping_ || poked_; };
+      if (earliest == never)
+        wake_.wait(lock, disturbed);
+      else if (const BootTime now = boot_now(); earliest > now)
+        wake_.wait_for(
+            lock, std::chrono::nanoseconds(earliest - now < longest_sleep ? earliest - now : longest_sleep),
+            disturbed);
+      wake_ups_.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+
+  /// Makes all beats that are due; the earliest time of those that are not.
+  BootTime make_round() noexcept {
+    BootTime earliest = never;
+    for (Shard& shard : shards_) {
+      std::unique_lock lock(shard.mutex);
+      for (Beat* beat = shard.first; beat;) {
+        if (beat->due_ <= boot_now()) {
+          beat->beating_ = true;  // nobody unlinks it now
+          lock.unlock();
+          const BootTime due = beat->beat();
+          lock.lock();
+          beat->due_ = due;
+          beat->beating_ = false;
+          shard.beaten.notify_all();
+        }
+        if (beat->due_ < earliest) earliest = beat->due_;
+        beat = beat->next_;
+      }
+    }
+    return earliest;
+  }
+
+  std::array<Shard, 16> shards_ = {};
+  std::atomic<BootTime> next_wake_{never};
+  std::atomic<std::uint64_t> wake_ups_{0};
+  std::atomic<bool> started_{false};
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool poked_ = false;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace paidonce::inline v1::detail
