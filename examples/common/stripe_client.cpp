@@ -1,0 +1,88 @@
+#include "stripe_client.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include <httplib.h>
+
+namespace shop {
+namespace {
+
+std::string checked(std::string_view url) {
+  while (url.ends_with('/')) url.remove_suffix(1);
+  std::string_view authority = url;
+  for (const std::string_view scheme : {"http://", "https://"})
+    if (url.starts_with(scheme)) authority.remove_prefix(scheme.size());
+  const bool whole = authority.size() < url.size() && !authority.empty();
+  if (!whole || authority.find_first_of("/?# @") != std::string_view::npos)
+    throw std::invalid_argument("a gateway's URL looks like http://127.0.0.1:8000");
+  return std::string(url);
+}
+
+httplib::Client connection(const std::string& url, const std::string& api_key,
+                           std::chrono::milliseconds timeout) {
+  httplib::Client client(url);
+  client.set_basic_auth(api_key, "");
+  client.set_connection_timeout(timeout);
+  client.set_read_timeout(timeout);
+  client.set_write_timeout(timeout);
+  return client;
+}
+
+/// No connection, so not a byte of the request has left this machine.
+bool nothing_was_sent(httplib::Error error) {
+  return error == httplib::Error::Connection || error == httplib::Error::ConnectionTimeout;
+}
+
+}  // namespace
+
+StripeClient::StripeClient(std::string_view url, std::string api_key, std::chrono::milliseconds timeout)
+    : url_(checked(url)), api_key_(std::move(api_key)), timeout_(timeout) {}
+
+ChargeReport StripeClient::charge(const ChargeRequest& request) const {
+  const httplib::Params form = {{"amount", std::to_string(request.amount)},
+                                {"currency", request.currency},
+                                {"source", request.source},
+                                {"description", request.description},
+                                {"metadata[order]", request.order},
+                                {"metadata[provider_key]", request.provider_key}};
+  const auto reply = connection(url_, api_key_, timeout_)
+                         .Post("/v1/charges", {{"Idempotency-Key", request.provider_key}}, form);
+  if (reply) return report_of(request, reply->status, reply->body);
+  if (nothing_was_sent(reply.error()))
+    return {paidonce::not_executed("no connection to the provider: nothing was sent")};
+  return {paidonce::in_doubt("the request was sent, and no reply came (" + httplib::to_string(reply.error()) +
+                             ")")};
+}
+
+paidonce::PaymentResult<Charge> StripeClient::find_charge_by_order(const ChargeRequest& request) const {
+  std::vector<ListedCharge> found;
+  std::string path = "/v1/charges?limit=100";
+  for (bool more = true; more;) {
+    const auto reply = connection(url_, api_key_, timeout_).Get(path);
+    if (!reply) throw std::runtime_error("the provider did not answer what it knows of the order");
+    ListPage page = page_of(reply->status, reply->body);
+    std::copy_if(page.charges.begin(), page.charges.end(), std::back_inserter(found),
+                 [&](const ListedCharge& listed) { return listed.charge.order == request.order; });
+    more = !page.last_id.empty();
+    path = "/v1/charges?limit=100&starting_after=" + page.last_id;
+  }
+
+  const auto is_paid = [](const ListedCharge& listed) { return listed.charge.failure.empty(); };
+  const auto paid = std::find_if(found.begin(), found.end(), is_paid);
+  if (paid != found.end()) {
+    if (std::count_if(found.begin(), found.end(), is_paid) > 1)
+      return paidonce::in_doubt("the provider lists several charges for this order; somebody has to look");
+    if (paid->charge.amount != request.amount || paid->charge.currency != request.currency)
+      return paidonce::in_doubt("the provider lists a charge for another amount, " + paid->charge.id);
+    return paidonce::succeeded(paid->charge);
+  }
+  const auto failed = std::find_if(found.begin(), found.end(), [&](const ListedCharge& listed) {
+    return listed.provider_key == request.provider_key;
+  });
+  if (failed != found.end()) return paidonce::declined(failed->charge);
+  return paidonce::in_doubt("the provider knows of no charge; the request may still be under way");
+}
+
+}  // namespace shop

@@ -1,0 +1,39 @@
+#pragma once
+// A client of Stripe's charges API, careful about what it knows: see `report_of` for what a reply proves.
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include <paidonce/result.hpp>
+
+#include "stripe_reply.hpp"
+
+namespace shop {
+
+/// Safe to use from any number of threads: each request has a connection of its own, which is never used
+/// again, so a late reply to one request cannot be taken for the reply to another.
+class StripeClient {
+ public:
+  /// `url` as in http://127.0.0.1:8000; throws `std::invalid_argument` for anything else.
+  StripeClient(std::string_view url, std::string api_key, std::chrono::milliseconds timeout);
+
+  /// `POST /v1/charges`. "Not executed" is reported only when no connection came about, so that nothing was
+  /// sent, and for the documented refusals. A timeout and a lost connection are in doubt. The charge carries
+  /// the order and the provider key in its metadata, and the provider key is the `Idempotency-Key`.
+  ChargeReport charge(const ChargeRequest& request) const;
+
+  /// Asks `GET /v1/charges`, page by page, what became of an order: the answer to a payment in doubt. One
+  /// success is a success. A failed charge says "declined" only when it was made with this provider key:
+  /// others may be of an earlier payment. A charge that is not there is still in doubt, since the request may
+  /// be under way; so are two successes, and one for another amount. Throws `std::runtime_error` when the
+  /// provider does not answer.
+  paidonce::PaymentResult<Charge> find_charge_by_order(const ChargeRequest& request) const;
+
+ private:
+  std::string url_;
+  std::string api_key_;
+  std::chrono::milliseconds timeout_;
+};
+
+}  // namespace shop

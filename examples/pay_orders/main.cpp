@@ -1,0 +1,100 @@
+// Pays the orders of a CSV file, each once, whatever the file repeats and the gateway drops.
+//
+//   pay_orders --input orders.csv --gateway http://127.0.0.1:8000
+
+#include <chrono>
+#include <csignal>
+#include <exception>
+#include <fstream>
+#include <iostream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <paidonce/paidonce.hpp>
+
+#include "pay.hpp"
+#include "report.hpp"
+
+namespace {
+
+constexpr int bad_usage = 2;
+
+struct Options {
+  std::string input;
+  std::string gateway;
+  std::string api_key = "sk_test_paidonce";
+  std::string report;
+  unsigned timeout_ms = 10'000;
+  bool json = false;
+  pay_orders::RunOptions run;
+};
+
+void declare(CLI::App& app, Options& options) {
+  app.add_option("--input", options.input, "CSV file with the header order_id,amount,currency,source")
+      ->required();
+  app.add_option("--gateway", options.gateway, "Where the gateway is, as in http://127.0.0.1:8000")
+      ->required();
+  app.add_option("--threads", options.run.threads, "Payments at the same time")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_flag("--json", options.json, "Print the report as JSON instead of as a table");
+  app.add_option("--report", options.report, "Also write the report as JSON to this file");
+  app.add_option("--timeout-ms", options.timeout_ms, "How long to wait for the gateway's answer")
+      ->check(CLI::Range(1, 600'000))
+      ->capture_default_str();
+  app.add_option("--tries", options.run.tries, "Tries at one line while nothing is settled")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  app.add_option("--api-key", options.api_key, "The key that the gateway knows this shop by")
+      ->capture_default_str();
+  app.footer(
+      "Exit status: 0 every line was completed (paid or declined) or refused (the order was asked for before "
+      "with\n"
+      "another amount or source); 1 lines were malformed; 2 bad usage; 3 some order stays in doubt or "
+      "unexecuted,\n"
+      "whether or not lines were malformed too.");
+}
+
+int pay(const Options& options) {
+  const shop::StripeClient provider(options.gateway, options.api_key,
+                                    std::chrono::milliseconds(options.timeout_ms));
+  const std::vector<pay_orders::OrderLine> lines = pay_orders::read_orders(options.input);
+  std::ofstream report_file;
+  if (!options.report.empty()) {
+    report_file.open(options.report);
+    if (!report_file) throw std::runtime_error("cannot write " + options.report);
+  }
+
+  paidonce::IdempotencyGuard guard{paidonce::MemoryStore{}};  // the one place that chooses the store
+  const std::vector<pay_orders::LineResult> results = pay_orders::run(guard, provider, lines, options.run);
+
+  const pay_orders::Report report(lines, results);
+  if (report_file.is_open()) report.print_json(report_file);
+  if (options.json)
+    report.print_json(std::cout);
+  else
+    report.print_table(std::cout);
+  return report.exit_status();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);  // a connection that the gateway drops is an answer, not the end
+  CLI::App app("Pays the orders of a CSV file, each once");
+  Options options;
+  declare(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& wrong) {
+    return app.exit(wrong) == 0 ? 0 : bad_usage;
+  }
+  try {
+    return pay(options);
+  } catch (const std::exception& error) {
+    std::cerr << "pay_orders: " << error.what() << '\n';
+    return bad_usage;
+  }
+}

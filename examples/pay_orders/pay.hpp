@@ -1,0 +1,121 @@
+#pragma once
+// The heart of the program: orders go through a guard to the provider, each at most once.
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <paidonce/paidonce.hpp>
+#include <paidonce/provider_key.hpp>
+
+#include "stripe_client.hpp"
+#include "backoff.hpp"
+#include "orders.hpp"
+#include "progress.hpp"
+#include "result.hpp"
+#include "schedule.hpp"
+
+namespace pay_orders {
+
+struct RunOptions {
+  unsigned threads = 4;
+  unsigned tries = 6;  ///< at one line, the first included
+  std::chrono::milliseconds first_pause{50};
+  std::chrono::milliseconds longest_pause{1600};
+};
+
+inline LineResult result_of(const paidonce::Outcome<shop::Charge>& outcome) {
+  using shop::Charge;
+  namespace is = paidonce::outcome;
+  return outcome.visit(
+      [](is::Completed<Charge> done) {
+        const LineStatus status = done.succeeded ? LineStatus::paid : LineStatus::declined;
+        return LineResult{status, done.replayed, done.response.id, done.response.failure};
+      },
+      [](is::InProgress) {
+        return LineResult{LineStatus::in_progress, false, {}, "another call is still at it"};
+      },
+      [](is::KeyReused) {
+        return LineResult{LineStatus::key_reused,
+                          false,
+                          {},
+                          "an earlier line asked for this order with another amount or source"};
+      },
+      [](is::InDoubt<Charge> doubt) {
+        return LineResult{LineStatus::in_doubt, false, doubt.evidence ? doubt.evidence->id : "",
+                          doubt.reason};
+      },
+      [](is::NotExecuted none) {
+        return LineResult{LineStatus::not_executed, false, {}, none.reason};
+      },
+      [](is::Refused refused) {
+        return LineResult{LineStatus::refused, false, {}, refused.reason};
+      });
+}
+
+/// Pays one line: run, replayed, or found out about at the provider; tried again while that may help.
+template <class Guard>
+LineResult pay_line(Guard& guard, const shop::StripeClient& provider, const OrderLine& line,
+                    const RunOptions& options) {
+  using namespace paidonce;
+  const IdempotencyKey key{"pay_orders", line.order_id};
+  const Fingerprint asked = fingerprint(line.order_id, *line.money, line.source);
+  CallOptions call;
+  call.wait = std::chrono::seconds(60);  // a repeated line waits for the one that runs
+  call.amount = line.money->text();
+  call.description = "order " + line.order_id;
+
+  shop::ChargeRequest request;
+  request.order = line.order_id;
+  request.amount = static_cast<std::int64_t>(line.money->minor_units());
+  request.currency = line.money->currency().code();
+  request.source = line.source;
+  request.description = call.description;
+
+  shop::TryAgain again = shop::TryAgain::worthwhile;
+  const auto pay = [&](Attempt& attempt) -> PaymentResult<shop::Charge> {
+    request.provider_key = attempt.provider_key();
+    if (attempt.lease_lost()) return not_executed("the lease ran out before anything was sent");
+    shop::ChargeReport report = provider.charge(request);
+    again = report.try_again;
+    return std::move(report.result);
+  };
+  const auto reconcile = [&](const Record& record) {
+    request.provider_key = provider_key(key, record.created_at);
+    return provider.find_charge_by_order(request);
+  };
+
+  for (Backoff backoff(options.tries, options.first_pause, options.longest_pause);;) {
+    LineResult result;
+    try {
+      result = result_of(guard.execute(key, asked, pay, reconcile, call));
+    } catch (const std::exception& failure) {  // of the store, say; this call has not started a payment
+      result = {LineStatus::error, false, {}, failure.what()};
+    }
+    const bool open = result.status == LineStatus::not_executed || result.status == LineStatus::in_doubt ||
+                      result.status == LineStatus::in_progress || result.status == LineStatus::error;
+    if (!open || again == shop::TryAgain::useless || !backoff.pause()) return result;
+  }
+}
+
+/// Pays all lines that are right; the results stand in the order of the lines. The guard, and with it the
+/// store, is the caller's choice.
+template <class Guard>
+std::vector<LineResult> run(Guard& guard, const shop::StripeClient& provider,
+                            const std::vector<OrderLine>& lines, const RunOptions& options) {
+  std::vector<LineResult> results(lines.size());
+  const Schedule waves = schedule(lines);
+  Progress progress(waves.first.size() + waves.then.size());
+  for (std::size_t at = 0; at < lines.size(); ++at) results[at].reason = lines[at].problem;
+  for (const auto* wave : {&waves.first, &waves.then})
+    on_threads(options.threads, *wave, [&](std::size_t at) {
+      results[at] = pay_line(guard, provider, lines[at], options);
+      progress.step();
+    });
+  return results;
+}
+
+}  // namespace pay_orders
