@@ -12,10 +12,10 @@
 #include <utility>
 #include <vector>
 
-#include "paidonce/detail/hex.hpp"
-#include "paidonce/detail/hmac.hpp"
-#include "paidonce/errors.hpp"
-#include "paidonce/fingerprint_sink.hpp"
+#include <paidonce/detail/hex.hpp>
+#include <paidonce/detail/hmac.hpp>
+#include <paidonce/errors.hpp>
+#include <paidonce/fingerprint_sink.hpp>
 
 namespace paidonce::inline v1 {
 

@@ -7,9 +7,9 @@
 #include <string>
 #include <string_view>
 
-#include "paidonce/detail/hash64.hpp"
-#include "paidonce/errors.hpp"
-#include "paidonce/uuid.hpp"
+#include <paidonce/detail/hash64.hpp>
+#include <paidonce/errors.hpp>
+#include <paidonce/uuid.hpp>
 
 namespace paidonce::inline v1 {
 

@@ -6,9 +6,9 @@
 #include <cstring>
 #include <string>
 
-#include "paidonce/detail/hex.hpp"
-#include "paidonce/detail/random.hpp"
-#include "paidonce/time.hpp"
+#include <paidonce/detail/hex.hpp>
+#include <paidonce/detail/random.hpp>
+#include <paidonce/time.hpp>
 
 namespace paidonce::inline v1 {
 namespace detail {

@@ -1,6 +1,6 @@
 // The fingerprint: its encoding, pinned; what is the same and what differs; secrets.
 
-#include "paidonce/fingerprint.hpp"
+#include <paidonce/fingerprint.hpp>
 
 #include <array>
 #include <cstddef>

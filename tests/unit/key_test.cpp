@@ -1,6 +1,6 @@
 // The idempotency key: what it accepts, its bytes, its hash.
 
-#include "paidonce/key.hpp"
+#include <paidonce/key.hpp>
 
 #include <set>
 #include <string>

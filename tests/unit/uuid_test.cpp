@@ -1,6 +1,6 @@
 // UUIDs: the layout of RFC 9562 and its text form.
 
-#include "paidonce/uuid.hpp"
+#include <paidonce/uuid.hpp>
 
 #include <set>
 #include <string>
