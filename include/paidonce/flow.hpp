@@ -131,7 +131,13 @@ class Payment {
   /// error.
   bool began() const noexcept { return began_; }
 
-  /// Answers `Ask::find`. `now` matters where there is a record, or once the lock was asked for.
+  /// Whether the answer to what it asks needs the time, although there is no record in it.
+  bool minds_time() const noexcept {
+    return step_ == Step::mark || step_ == Step::settle ||
+           (step_ == Step::look_again && !lock_is_out_of_reach());
+  }
+
+  /// Answers `Ask::find`. `now` matters where there is a record, or where `minds_time()` said so.
   void found(std::optional<Record>&& there, Timestamp now, protocol::Holder holder) {
     if (step_ == Step::look || step_ == Step::look_again) return decide(std::move(there), now, holder);
     write_.read_back(std::move(there), record_);
@@ -155,7 +161,7 @@ class Payment {
     after_write(now, holder);
   }
 
-  /// Answers `Ask::replace`.
+  /// Answers `Ask::replace`; `now` where `minds_time()` said so.
   void replaced(bool stored, Timestamp now) {
     write_.replaced(stored);
     after_write(now, protocol::Holder::may_live);
@@ -196,6 +202,10 @@ class Payment {
       protocol::doubt(record_, doubt_note(), now);
   }
 
+  /// Instead of `paid`, or after it: memory ran out, or the clock threw. The answer is in doubt, and never
+  /// fails.
+  void broke_off() noexcept { end_in_doubt(copy_of("not recorded")); }
+
   /// Answers `Ask::reconcile`.
   void reconciled(Said&& said, Timestamp now) {
     said_ = std::move(said);
@@ -233,6 +243,7 @@ class Payment {
   bool has_result() const noexcept {
     return said_.report == Report::succeeded || said_.report == Report::declined;
   }
+  bool lock_is_out_of_reach() const noexcept { return lock_asked_ && locked_ == Obtained::no; }
   bool must_look_first() const noexcept { return terms_.admission == Admission::asked; }
 
   void decide(std::optional<Record>&& there, Timestamp now, protocol::Holder holder) {

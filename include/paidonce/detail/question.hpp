@@ -101,6 +101,23 @@ Question pay_question(Pay& pay, ReportPlace<R>& place) {
           &ReportPlace<R>::read, const_cast<std::remove_const_t<Pay>*>(&pay), &place};
 }
 
+/// What a payment in a transaction is given.
+template <class Transaction>
+struct AboutTransaction {
+  Attempt& attempt;
+  Transaction& transaction;
+};
+
+template <class Transaction, class R, class Pay>
+Question transaction_question(Pay& pay, ReportPlace<R>& place) {
+  return {[](void* callable, void* about, void* to) {
+            auto& given = *static_cast<AboutTransaction<Transaction>*>(about);
+            put((*static_cast<Pay*>(callable))(given.attempt, given.transaction),
+                *static_cast<ReportPlace<R>*>(to));
+          },
+          &ReportPlace<R>::read, const_cast<std::remove_const_t<Pay>*>(&pay), &place};
+}
+
 template <class R, class Reconcile>
 Question reconcile_question(Reconcile& reconcile, ReportPlace<R>& place) {
   static_assert(std::is_invocable_v<Reconcile&, const Record&>,

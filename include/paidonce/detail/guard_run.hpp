@@ -1,0 +1,351 @@
+#pragma once
+// The guard's loop: it does what the flow asks for and tells it how that went. Part of guard.hpp; its
+// functions are neither inline nor per callable, so that a program can compile them once by `extern
+// template`.
+
+#include <paidonce/guard.hpp>
+
+namespace paidonce::inline v1 {
+
+/// One call on its way through the flow.
+template <Store S, Lock L, Clock C, Observer O>
+class IdempotencyGuard<S, L, C, O>::OneCall {
+ public:
+  OneCall(IdempotencyGuard& guard, const Call& call, const detail::Timing& timing)
+      : guard_(guard), call_(call), terms_(guard.terms_of(call, timing)), payment_(terms_) {
+    if (timing.wait.count() > 0) deadline_ = after(timing.wait);
+  }
+
+  /// For a flow that was driven elsewhere and only has to be answered.
+  OneCall(IdempotencyGuard& guard, const Call& call, const detail::Timing& timing, flow::Payment&& payment)
+      : guard_(guard), call_(call), terms_(guard.terms_of(call, timing)), payment_(std::move(payment)) {}
+
+  detail::Answer run();
+  detail::Answer end();
+
+ private:
+  using Hold = typename std::remove_reference_t<L>::Hold;
+  using Steady = std::chrono::steady_clock;
+  class RunningAttempt;
+
+  void find();
+  std::optional<Hold> lock();
+  void insert();
+  void replace();
+  void wait();
+  void pay();
+
+  void store_failed(events::StoreCall what) {
+    const std::exception_ptr failure = std::current_exception();
+    guard_.observer_.on(events::StoreFailed{call_.key, what});
+    payment_.failed(failure, now());
+  }
+
+  Timestamp now() { return guard_.clock_.now(); }
+  Timestamp now_if_needed(bool needed) { return needed || payment_.minds_time() ? now() : Timestamp{}; }
+
+  static Steady::time_point after(Duration wait) {
+    constexpr Duration longest = std::chrono::hours(24 * 365);
+    return Steady::now() + (wait < longest ? wait : longest);
+  }
+
+  /// Only a store that can prove it says that a holder is gone.
+  protocol::Holder holder_of(const std::optional<Record>& record) {
+    if constexpr (HolderAwareStore<std::remove_reference_t<S>>)
+      if (record && record->state == State::in_progress && guard_.store_.holder_gone(call_.key, *record))
+        return protocol::Holder::gone;
+    return protocol::Holder::may_live;
+  }
+
+  IdempotencyGuard& guard_;
+  const Call& call_;
+  const flow::Terms terms_;
+  flow::Payment payment_;
+  Steady::time_point deadline_{};
+  Duration waited_{0};
+  detail::BootTime began_writing_ = 0;
+};
+
+template <Store S, Lock L, Clock C, Observer O>
+detail::Answer IdempotencyGuard<S, L, C, O>::run(const Call& call) {
+  const bool own_timing = call.options.lease || call.options.retention || call.options.wait;
+  const detail::Timing timing = own_timing ? detail::Timing::of(options_, call.options) : timing_;
+  refuse_when_shutting_down();
+  const detail::CallChain chain(this, call.key);
+  if (options_.heartbeat && call.pay) heartbeats_.start();
+  return OneCall(*this, call, timing).run();
+}
+
+template <Store S, Lock L, Clock C, Observer O>
+detail::Answer IdempotencyGuard<S, L, C, O>::OneCall::run() {
+  std::optional<Hold> hold;
+  for (;;) {
+    try {
+      switch (payment_.ask()) {
+        case flow::Ask::find: find(); break;
+        case flow::Ask::lock:
+          hold = lock();
+          payment_.locked(hold ? flow::Obtained::yes : flow::Obtained::no, now());
+          break;
+        case flow::Ask::insert: insert(); break;
+        case flow::Ask::replace: replace(); break;
+        case flow::Ask::admit: payment_.admitted(call_.options.refuse_if()); break;
+        case flow::Ask::wait: wait(); break;
+        case flow::Ask::pay: pay(); break;
+        case flow::Ask::reconcile:
+          payment_.reconciled(detail::ask_provider(*call_.reconcile, payment_.record()), now());
+          break;
+        case flow::Ask::done: return end();
+      }
+    } catch (const detail::ForcedUnwind&) {
+      throw;
+    } catch (...) {
+      if (!payment_.began()) throw;
+      payment_.broke_off();
+    }
+  }
+}
+
+template <Store S, Lock L, Clock C, Observer O>
+void IdempotencyGuard<S, L, C, O>::OneCall::find() {
+  std::optional<Record> there;
+  try {
+    there = guard_.store_.find(call_.key);
+  } catch (const detail::ForcedUnwind&) {
+    throw;
+  } catch (...) {
+    return store_failed(events::StoreCall::find);
+  }
+  const protocol::Holder holder = holder_of(there);
+  const Timestamp time = now_if_needed(there.has_value());
+  payment_.found(std::move(there), time, holder);
+}
+
+template <Store S, Lock L, Clock C, Observer O>
+auto IdempotencyGuard<S, L, C, O>::OneCall::lock() -> std::optional<Hold> {
+  std::optional<Hold> hold = guard_.lock_.acquire(call_.key, Duration(0));
+  if (hold || terms_.wait.count() == 0) return hold;
+  const auto since = Steady::now();
+  for (auto left = deadline_ - since; !hold && left.count() > 0; left = deadline_ - Steady::now()) {
+    guard_.refuse_when_shutting_down();
+    auto wait = std::chrono::ceil<Duration>(left);
+    if constexpr (InterruptibleLock<std::remove_reference_t<L>>) {
+      hold = guard_.lock_.acquire(call_.key, wait);
+      break;  // where it is still held, time is up or the waits were ended
+    } else {
+      constexpr Duration look_up(50);  // whether a shutdown has come meanwhile
+      hold = guard_.lock_.acquire(call_.key, wait < look_up ? wait : look_up);
+    }
+  }
+  waited_ += std::chrono::duration_cast<Duration>(Steady::now() - since);
+  if (!hold) guard_.refuse_when_shutting_down();
+  return hold;
+}
+
+template <Store S, Lock L, Clock C, Observer O>
+void IdempotencyGuard<S, L, C, O>::OneCall::insert() {
+  began_writing_ = detail::boot_now();
+  std::optional<Record> existing;
+  try {
+    existing = guard_.store_.insert(call_.key, payment_.record());
+  } catch (const detail::ForcedUnwind&) {
+    throw;
+  } catch (...) {
+    return store_failed(events::StoreCall::insert);
+  }
+  const protocol::Holder holder = holder_of(existing);
+  const Timestamp time = now_if_needed(existing.has_value());
+  payment_.inserted(std::move(existing), time, holder);
+}
+
+template <Store S, Lock L, Clock C, Observer O>
+void IdempotencyGuard<S, L, C, O>::OneCall::replace() {
+  if (!payment_.began()) began_writing_ = detail::boot_now();
+  bool stored = false;
+  try {
+    stored = guard_.store_.replace(call_.key, payment_.expected(), payment_.record());
+  } catch (const detail::ForcedUnwind&) {
+    throw;
+  } catch (...) {
+    return store_failed(events::StoreCall::replace);
+  }
+  payment_.replaced(stored, now_if_needed(false));
+}
+
+template <Store S, Lock L, Clock C, Observer O>
+void IdempotencyGuard<S, L, C, O>::OneCall::wait() {
+  const auto since = Steady::now();
+  const auto until = since + payment_.pause() < deadline_ ? since + payment_.pause() : deadline_;
+  {
+    std::unique_lock lock(guard_.waiting_);
+    guard_.no_more_waiting_.wait_until(lock, until, [&] { return guard_.shutting_down_.load(); });
+  }
+  guard_.refuse_when_shutting_down();
+  const auto now = Steady::now();
+  waited_ += std::chrono::duration_cast<Duration>(now - since);
+  payment_.waited(now < deadline_ ? flow::TimeLeft::yes : flow::TimeLeft::no);
+}
+
+/// The attempt whose callable runs: registered for heartbeats from its construction to its destruction.
+template <Store S, Lock L, Clock C, Observer O>
+class IdempotencyGuard<S, L, C, O>::OneCall::RunningAttempt final : public Attempt,
+                                                                    private detail::AttemptPort,
+                                                                    private detail::Heartbeats::Beat {
+ public:
+  explicit RunningAttempt(OneCall& call)
+      : Attempt(Kind::alone, call.call_.key, call.payment_.running(), call.terms_.lease, call.began_writing_,
+                *this),
+        guard_(call.guard_) {
+    if (guard_.options_.heartbeat)
+      guard_.heartbeats_.add(*this, detail::boot_after(call.began_writing_, lease() / 3));
+  }
+  ~RunningAttempt() {
+    if (guard_.options_.heartbeat) guard_.heartbeats_.remove(*this);
+  }
+
+ private:
+  std::optional<Record> find() override { return guard_.store_.find(key()); }
+  bool replace(Version expected, const Record& record) override {
+    return guard_.store_.replace(key(), expected, record);
+  }
+  Timestamp now() override { return guard_.clock_.now(); }
+  void store_failed(std::exception_ptr) override {
+    guard_.observer_.on(events::StoreFailed{key(), events::StoreCall::replace});
+  }
+
+  detail::BootTime beat() noexcept override {
+    const detail::BootTime started = detail::boot_now();
+    try {
+      extend_lease();
+      return detail::boot_after(started, lease() / 3);
+    } catch (const Error& error) {
+      if (error.code() != errc::lease_lost && started < lease_ends())
+        return detail::boot_after(started, lease() / 12);
+    } catch (...) {
+      if (started < lease_ends()) return detail::boot_after(started, lease() / 12);
+    }
+    guard_.observer_.on(events::LeaseLost{key(), fence()});
+    return detail::Heartbeats::never;
+  }
+
+  IdempotencyGuard& guard_;
+};
+
+template <Store S, Lock L, Clock C, Observer O>
+void IdempotencyGuard<S, L, C, O>::OneCall::pay() {
+  guard_.observer_.on(events::Began{call_.key, payment_.record()});
+  flow::Said said;
+  {
+    RunningAttempt attempt(*this);
+    said = detail::ask_pay(*call_.pay, attempt, static_cast<Attempt*>(&attempt));
+  }
+  payment_.paid(std::move(said), now());
+}
+
+template <Store S, Lock L, Clock C, Observer O>
+detail::Answer IdempotencyGuard<S, L, C, O>::OneCall::end() {
+  if (payment_.error()) std::rethrow_exception(payment_.error());
+  flow::Ending& ending = payment_.ending();
+  const Record& record = payment_.record();
+  O& observer = guard_.observer_;
+  const bool replayed = ending.response_in == flow::ResponseIn::record;
+  if (replayed && record.response_format != call_.format)
+    throw Error(errc::unsupported_format,
+                "the stored response is in another format than this call's result type: call it with the "
+                "type that it "
+                "was paid with");
+  if (waited_.count() > 0) observer.on(events::Waited{call_.key, waited_});
+  if (ending.moved_on) observer.on(events::LeaseLost{call_.key, terms_.attempt_id});
+  switch (ending.status) {
+    case Status::completed:
+      if (replayed)
+        observer.on(events::Replayed{call_.key, record});
+      else
+        observer.on(events::Completed{call_.key, record});
+      break;
+    case Status::not_executed: observer.on(events::Completed{call_.key, record}); break;
+    case Status::in_doubt: observer.on(events::InDoubt{call_.key, ending.reason}); break;
+    case Status::in_progress: observer.on(events::Refused{call_.key, events::Refusal::in_progress}); break;
+    case Status::key_reused: observer.on(events::Refused{call_.key, events::Refusal::key_reused}); break;
+    case Status::refused: observer.on(events::Refused{call_.key, events::Refusal::refuse_if}); break;
+  }
+  detail::Answer answer{std::move(ending), {}};
+  if (replayed) answer.response = std::move(payment_.running().response);
+  return answer;
+}
+
+template <Store S, Lock L, Clock C, Observer O>
+flow::Terms IdempotencyGuard<S, L, C, O>::terms_of(const Call& call, const detail::Timing& timing) const {
+  using Means = protocol::DoubtRule::Means;
+  flow::Terms terms;
+  terms.purpose = call.purpose;
+  terms.fingerprint = call.fingerprint;
+  terms.lease = timing.lease;
+  terms.retention = timing.retention;
+  terms.wait = timing.wait;
+  terms.doubt_rule.means = call.reconcile                   ? Means::ask_provider
+                           : options_.provider_deduplicates ? Means::provider_deduplicates
+                                                            : Means::none;
+  terms.doubt_rule.provider_remembers = options_.provider_remembers;
+  terms.first_look = detail::has_local_find<S>() ? flow::FirstLook::before_lock : flow::FirstLook::under_lock;
+  terms.admission = call.options.refuse_if ? flow::Admission::asked : flow::Admission::free;
+  terms.attempt_id = call.pay ? detail::random_u64() : 0;
+  terms.amount = call.options.amount;
+  terms.description = call.options.description;
+  terms.annotation = call.annotation;
+  return terms;
+}
+
+template <Store S, Lock L, Clock C, Observer O>
+void IdempotencyGuard<S, L, C, O>::refuse_when_shutting_down() const {
+  if (shutting_down_.load(std::memory_order_relaxed))
+    throw Error(
+        errc::shutting_down,
+        "this guard takes no new calls and ends its waits: repeat the call, with the same key, later");
+}
+
+template <Store S, Lock L, Clock C, Observer O>
+detail::Answer IdempotencyGuard<S, L, C, O>::resolve_as(const IdempotencyKey& key, Report report,
+                                                        const detail::Question& said, std::string_view format,
+                                                        std::string_view actor, std::string_view why) {
+  const char* what = report == Report::succeeded      ? "resolved as succeeded by "
+                     : report == Report::declined     ? "resolved as declined by "
+                     : report == Report::not_executed ? "released by "
+                                                      : nullptr;
+  if (!what)
+    throw Error(errc::invalid_options,
+                "resolve takes succeeded, declined or not_executed: a person's doubt settles nothing");
+  std::string annotation = what;
+  annotation.append(actor).append(": ").append(why);
+  detail::Question answer = said;
+  answer.ask = [](void*, void*, void*) {};  // the person has said it already
+  const CallOptions options;
+  return run({key, nullptr, options, format, nullptr, &answer, flow::Purpose::resolve, annotation});
+}
+
+template <Store S, Lock L, Clock C, Observer O>
+void IdempotencyGuard<S, L, C, O>::resolve(const IdempotencyKey& key, State state, std::string_view bytes,
+                                           std::string_view format, std::string_view actor,
+                                           std::string_view why) {
+  if (state == State::in_progress || state == State::in_doubt)
+    throw Error(errc::invalid_options, "resolve takes State::succeeded, State::declined or State::released");
+  flow::Said raw;
+  raw.report = state == State::succeeded  ? Report::succeeded
+               : state == State::declined ? Report::declined
+                                          : Report::not_executed;
+  if (state == State::released)
+    raw.reason = why;
+  else {
+    raw.state_of_response = state;
+    raw.response = bytes;
+    raw.response_format = format;
+  }
+  const auto read = [](void* place, flow::Said& said) { said = std::move(*static_cast<flow::Said*>(place)); };
+  const detail::Answer answer =
+      resolve_as(key, raw.report, {nullptr, read, nullptr, &raw}, format, actor, why);
+  if (answer.ending.status == Status::in_doubt)
+    throw Error(errc::store_unavailable,
+                "it could not be recorded: look at the payment again, then repeat the call");
+}
+
+}  // namespace paidonce::inline v1

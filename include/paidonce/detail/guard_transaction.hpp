@@ -1,0 +1,129 @@
+#pragma once
+// The guard's way through a transaction of the store: the same flow, its writes made in the transaction. Part
+// of guard.hpp.
+
+#include <paidonce/guard.hpp>
+
+namespace paidonce::inline v1 {
+
+namespace detail {
+
+/// Thrown through a store's `transact` to roll it back: the callable said, or its throw means, that it did
+/// not execute.
+struct RollBack {};
+
+/// An attempt in a transaction, which nobody else can see, needs no lease and may save nothing.
+class TransactionAttempt final : public Attempt, private AttemptPort {
+ public:
+  TransactionAttempt(const IdempotencyKey& key, Record& record, Duration lease) noexcept
+      : Attempt(Kind::in_transaction, key, record, lease, 0, *this) {}
+
+ private:
+  std::optional<Record> find() override { return std::nullopt; }
+  bool replace(Version, const Record&) override { return false; }
+  Timestamp now() override { return {}; }
+  void store_failed(std::exception_ptr) override {}
+};
+
+}  // namespace detail
+
+template <Store S, Lock L, Clock C, Observer O>
+detail::Answer IdempotencyGuard<S, L, C, O>::run_in_transaction(const Call& call) {
+  if constexpr (TransactionalStore<S>) {
+    using Transaction = typename std::remove_reference_t<S>::Transaction;
+    refuse_when_shutting_down();
+    const detail::CallChain chain(this, call.key);
+    detail::Timing timing = timing_;
+    timing.wait = Duration(0);  // a transaction that waits would hold the store's rows meanwhile
+    flow::Terms terms = terms_of(call, timing);
+    terms.first_look = flow::FirstLook::under_lock;
+    flow::Payment payment(terms);
+    flow::Said said;
+    Record begun;                 // this attempt's begin record, which the transaction alone can see
+    std::optional<Version> over;  // the version that it was written over; null where there was none
+    bool started = false;
+    const auto body = [&](Transaction& transaction) {
+      for (;;) {
+        switch (payment.ask()) {
+          case flow::Ask::find: {
+            std::optional<Record> there = transaction.find(call.key);
+            payment.found(std::move(there), clock_.now(), protocol::Holder::may_live);
+            break;
+          }
+          case flow::Ask::lock: payment.locked(flow::Obtained::yes, clock_.now()); break;
+          case flow::Ask::insert:
+            over.reset();
+            payment.inserted(transaction.insert(call.key, payment.record()), clock_.now(),
+                             protocol::Holder::may_live);
+            break;
+          case flow::Ask::replace:
+            if (!payment.began()) over = payment.expected();
+            payment.replaced(transaction.replace(call.key, payment.expected(), payment.record()),
+                             clock_.now());
+            break;
+          case flow::Ask::pay: {
+            begun = payment.record();
+            observer_.on(events::Began{call.key, begun});
+            detail::TransactionAttempt attempt(call.key, payment.running(), timing.lease);
+            detail::AboutTransaction<Transaction> about{attempt, transaction};
+            started = true;
+            said = detail::ask_pay(*call.pay, attempt, &about);
+            if (said.report == Report::not_executed || said.cause) throw detail::RollBack{};
+            payment.paid(flow::Said(said), clock_.now());
+            break;
+          }
+          case flow::Ask::admit:
+          case flow::Ask::wait:
+          case flow::Ask::reconcile:
+          case flow::Ask::done: return;
+        }
+      }
+    };
+    const auto rolled_back = [&](std::exception_ptr cause) {
+      flow::Ending ending;
+      ending.status = Status::not_executed;
+      ending.reason = flow::copy_of(said.reason.empty() ? "the transaction was rolled back" : said.reason);
+      ending.cause = cause;
+      ending.retry_after = Duration(1000) < timing.lease ? Duration(1000) : timing.lease;
+      return detail::Answer{std::move(ending), {}};
+    };
+    try {
+      store_.transact(body);
+    } catch (const detail::RollBack&) {
+      return rolled_back(said.cause);
+    } catch (const detail::ForcedUnwind&) {
+      throw;
+    } catch (...) {
+      if (!started) throw;
+      const std::exception_ptr cause = std::current_exception();
+      if (payment.ask() != flow::Ask::done) return rolled_back(cause);
+      // The commit's fate is unknown. A write that would conflict with it tells, and reading alone would not:
+      // once it went in, the transaction cannot come after it any more.
+      try {
+        Record never = begun;
+        protocol::release(never, "its transaction did not commit", clock_.now(), timing.retention);
+        std::optional<Record> there;
+        bool went_in = false;
+        if (over) {
+          went_in = store_.replace(call.key, *over, never);
+          if (!went_in) there = store_.find(call.key);
+        } else {
+          there = store_.insert(call.key, never);
+          went_in = !there;
+        }
+        if (went_in) return rolled_back(cause);
+        if (!there || *there != payment.record()) payment.broke_off();
+      } catch (const detail::ForcedUnwind&) {
+        throw;
+      } catch (...) {
+        payment.broke_off();
+      }
+    }
+    return OneCall(*this, call, timing, std::move(payment)).end();
+  } else {
+    static_cast<void>(call);
+    throw Error(errc::invalid_options, "this store has no transactions");
+  }
+}
+
+}  // namespace paidonce::inline v1
