@@ -1,3 +1,4 @@
+#include <paidonce/fingerprint.hpp>
 #include <paidonce/money/money.hpp>
 
 #include <cstdint>
@@ -429,4 +430,13 @@ TEST_CASE("a fingerprint takes the canonical amount and the code", "[money][fing
   fingerprint_parts(sink, Money::parse("4.5", "EUR"));
   fingerprint_parts(sink, Money::parse("-0", Currency("EUR", 4)));
   CHECK(parts == std::vector<std::string>{"4.50", "EUR", "0.0000", "EUR"});
+}
+
+TEST_CASE("amounts fingerprint alike however they were written", "[money][fingerprint]") {
+  const Money price = Money::parse("4.50", "EUR");
+  CHECK(fingerprint("order", price) == fingerprint("order", Money::parse("4.5", "EUR")));
+  CHECK(fingerprint("order", price) == fingerprint("order", Money::minor(450, Currency("EUR", 2))));
+  CHECK(fingerprint("order", price) != fingerprint("order", Money::parse("4.51", "EUR")));
+  CHECK(fingerprint("order", price) != fingerprint("order", Money::parse("4.50", "USD")));
+  CHECK(fingerprint("order", price) != fingerprint("order", Money::parse("4.50", Currency("EUR", 4))));
 }
