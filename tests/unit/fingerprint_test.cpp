@@ -320,8 +320,7 @@ TEST_CASE("what was stored under a previous secret still matches", "[fingerprint
   CHECK_FALSE(now.matches(Fingerprint::from_digest(FingerprintAlgorithm::sha_256, in_february.digest())));
 }
 
-TEST_CASE("copies match as their original does; what a record keeps has no previous secrets",
-          "[fingerprint][secret]") {
+TEST_CASE("copies match as their original does, what a record keeps does not", "[fingerprint][secret]") {
   const Fingerprint old = Fingerprinter("old")("a");
   Fingerprint copy;
   {
