@@ -149,9 +149,9 @@ class Payment {
     lock_asked_ = true;
     locked_ = obtained;
     time_up_ = obtained == Obtained::no;
-    const bool nothing_there = terms_.first_look == FirstLook::before_lock ? !seen_ : !must_look_first();
-    if (obtained == Obtained::yes && terms_.purpose == Purpose::pay && nothing_there)
-      return begin(protocol::Decision::begin_first, now);
+    // An insert tells what is there, so a first read would be one round trip too many.
+    const bool insert_at_once = terms_.purpose == Purpose::pay && !must_look_first() && !seen_;
+    if (obtained == Obtained::yes && insert_at_once) return begin(protocol::Decision::begin_first, now);
     step_ = Step::look_again;
   }
 
