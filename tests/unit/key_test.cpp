@@ -132,6 +132,17 @@ TEST_CASE("equal keys have equal hashes and serve in unordered containers", "[ke
   CHECK(std::hash<IdempotencyKey>{}({"shop", "1"}) == IdempotencyKey("shop", "1").hash());
 }
 
+TEST_CASE("two keys of one hash are two keys", "[key][hash]") {
+  // The mask of the hash as the last eight of sixteen bytes: whatever comes before is multiplied by zero.
+  const std::uint64_t mask = detail::hash64_mask(0);
+  const std::string end(reinterpret_cast<const char*>(&mask), sizeof mask);
+  const IdempotencyKey a("", "order-1" + end), b("", "order-2" + end);
+  REQUIRE(a.hash() == b.hash());
+  CHECK(a != b);
+  CHECK(std::unordered_set<IdempotencyKey>{a, b}.size() == 2);
+  CHECK(detail::hash64(a.bytes(), 1) != detail::hash64(b.bytes(), 1));
+}
+
 TEST_CASE("the hash spreads keys that look alike over all its bits", "[key][hash]") {
   std::vector<std::string> alike;
   for (int i = 0; i < 20'000; ++i) alike.push_back("order-" + std::to_string(i));

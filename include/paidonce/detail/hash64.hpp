@@ -23,15 +23,21 @@ inline std::uint64_t load64(const char* from) noexcept {
   return word;
 }
 
-/// Hash of the bytes under `seed`. Empty and short inputs, and inputs that differ in length only, are told
-/// apart.
+inline constexpr std::uint64_t hash64_odd[3] = {0x9e3779b97f4a7c15, 0xd1b54a32d192ed03, 0xaef17502108ef2d9};
+
+/// The word that inputs are masked with: an input equal to it multiplies by zero, so it must not be known.
+inline std::uint64_t hash64_mask(std::uint64_t seed) noexcept {
+  return multiply_fold(seed ^ hash64_odd[2], hash64_odd[0]);
+}
+
+/// Hash of the bytes under `seed`. Inputs that differ in length only are told apart.
 inline std::uint64_t hash64(std::string_view bytes, std::uint64_t seed = 0) noexcept {
-  constexpr std::uint64_t odd1 = 0x9e3779b97f4a7c15, odd2 = 0xd1b54a32d192ed03, odd3 = 0xaef17502108ef2d9;
+  const std::uint64_t mask = hash64_mask(seed);
   const char* data = bytes.data();
   std::size_t left = bytes.size();
-  std::uint64_t hash = seed ^ multiply_fold(bytes.size() ^ odd1, odd2);
+  std::uint64_t hash = seed ^ multiply_fold(bytes.size() ^ hash64_odd[0], hash64_odd[1]);
   for (; left > 16; left -= 16, data += 16) {
-    hash = multiply_fold(load64(data) ^ odd2 ^ hash, load64(data + 8) ^ odd3);
+    hash = multiply_fold(load64(data) ^ hash64_odd[1] ^ hash, load64(data + 8) ^ mask);
   }
   std::uint64_t low = 0, high = 0;
   if (left >= 8) {  // two words that overlap
@@ -40,8 +46,8 @@ inline std::uint64_t hash64(std::string_view bytes, std::uint64_t seed = 0) noex
   } else if (left > 0) {
     std::memcpy(&low, data, left);
   }
-  hash = multiply_fold(low ^ odd2 ^ hash, high ^ odd3);
-  return multiply_fold(hash ^ odd1, odd3);
+  hash = multiply_fold(low ^ hash64_odd[1] ^ hash, high ^ mask);
+  return multiply_fold(hash ^ hash64_odd[0], hash64_odd[2]);
 }
 
 }  // namespace detail
