@@ -10,7 +10,8 @@
 #include "support/catch.hpp"
 
 using namespace paidonce;
-using boost::multiprecision::cpp_int;
+using cpp_int =
+    boost::multiprecision::number<boost::multiprecision::cpp_int_backend<>, boost::multiprecision::et_off>;
 
 namespace {
 

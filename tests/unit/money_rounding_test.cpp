@@ -9,7 +9,8 @@
 #include "support/catch.hpp"
 
 using namespace paidonce;
-using boost::multiprecision::cpp_int;
+using cpp_int =
+    boost::multiprecision::number<boost::multiprecision::cpp_int_backend<>, boost::multiprecision::et_off>;
 
 namespace {
 
@@ -21,8 +22,9 @@ cpp_int rounded_by_neighbours(const cpp_int& n, const cpp_int& d, Rounding mode)
   cpp_int low = n / d;
   if (low * d > n) low -= 1;
   if (low * d == n) return low;
-  const cpp_int high = low + 1, to_low = n - low * d, to_high = high * d - n;
-  const cpp_int inner = n < 0 ? high : low, outer = n < 0 ? low : high;
+  cpp_int high = low + 1;
+  const cpp_int to_low = n - low * d, to_high = high * d - n;
+  cpp_int inner = n < 0 ? high : low, outer = n < 0 ? low : high;
   switch (mode) {
     case Rounding::floor: return low;
     case Rounding::ceiling: return high;

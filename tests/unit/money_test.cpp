@@ -15,7 +15,8 @@
 #include "support/catch.hpp"
 
 using namespace paidonce;
-using boost::multiprecision::cpp_int;
+using cpp_int =
+    boost::multiprecision::number<boost::multiprecision::cpp_int_backend<>, boost::multiprecision::et_off>;
 
 namespace {
 
@@ -94,78 +95,15 @@ TEST_CASE("amounts are read exactly", "[money][parse]") {
 
 TEST_CASE("whatever is not a plain decimal number is refused", "[money][parse]") {
   const std::string_view bad[] = {
-      "",
-      " ",
-      "-",
-      "+",
-      ".",
-      "-.",
-      "+4.50",
-      "4.",
-      ".5",
-      "-.5",
-      "-4.",
-      "--4",
-      "- 4",
-      "4-",
-      " 4",
-      "4 ",
-      "4.5 ",
-      "\t4",
-      "4\n",
-      "4.5.0",
-      "4..5",
-      "4,50",
-      "4'000",
-      "4 000",
-      "1,000.00",
-      "1_000",
-      "1e3",
-      "1E3",
-      "1e-2",
-      "4.5e0",
-      "0x10",
-      "0X1F",
-      "0b1",
-      "010",
-      "007",
-      "00",
-      "00.50",
-      "-00",
-      "-01",
-      "01.5",
-      "nan",
-      "NaN",
-      "inf",
-      "-inf",
-      "Infinity",
-      "null",
-      "EUR",
-      "4.50EUR",
-      "4.50 EUR",
-      "EUR 4.50",
-      "$4.50",
-      "4.50$",
-      "12abc",
-      "12.5x",
-      "4.-5",
-      "4.+5",
-      "1/3",
-      "50%",
-      "(4.50)",
-      "4.50f",
-      "4u",
-      "\xd9\xa4",
-      "\xef\xbc\x94",
-      "\xe2\x88\x92"
-      "4",
-      "4\xc2\xa0"
-      "000",
-      "4\xd9\xab"
-      "5",
-      "\xef\xbb\xbf"
-      "4",
-      "\xff",
+      "",           " ",        "-",       "+",     ".",        "-.",       "+4.50",        "4.",
+      ".5",         "-.5",      "-4.",     "--4",   "- 4",      "4-",       " 4",           "4 ",
+      "4.5 ",       "\t4",      "4\n",     "4.5.0", "4..5",     "4,50",     "4'000",        "4 000",
+      "1,000.00",   "1_000",    "1e3",     "1E3",   "1e-2",     "4.5e0",    "0x10",         "0X1F",
+      "0b1",        "010",      "007",     "00",    "00.50",    "-00",      "-01",          "01.5",
+      "nan",        "NaN",      "inf",     "-inf",  "Infinity", "null",     "EUR",          "4.50EUR",
+      "4.50 EUR",   "EUR 4.50", "$4.50",   "4.50$", "12abc",    "12.5x",    "4.-5",         "4.+5",
+      "1/3",        "50%",      "(4.50)",  "4.50f", "4u",       "\xd9\xa4", "\xef\xbc\x94", "\u22124",
+      "4\u00a0000", "4\u066b5", "\ufeff4", "\xff",
   };
   for (const std::string_view amount : bad) {
     CAPTURE(amount);
