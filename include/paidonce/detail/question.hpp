@@ -4,6 +4,7 @@
 
 #include <concepts>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -89,16 +90,32 @@ void put(Returned&& returned, ReportPlace<R>& place) {
     place.report.emplace(PaymentResult<R>::succeeded(R(std::forward<Returned>(returned))));
 }
 
+/// A callable, a plain function too, by its address alone.
+template <class Callable>
+void* address_of(Callable& callable) noexcept {
+  if constexpr (std::is_function_v<Callable>)
+    return reinterpret_cast<void*>(&callable);
+  else
+    return const_cast<void*>(static_cast<const void*>(std::addressof(callable)));
+}
+template <class Callable>
+Callable& callable_at(void* address) noexcept {
+  if constexpr (std::is_function_v<Callable>)
+    return *reinterpret_cast<Callable*>(address);
+  else
+    return *static_cast<Callable*>(address);
+}
+
 template <class R, class Pay>
 Question pay_question(Pay& pay, ReportPlace<R>& place) {
   return {[](void* callable, void* about, void* to) {
-            auto& call = *static_cast<Pay*>(callable);
+            auto& call = callable_at<Pay>(callable);
             if constexpr (std::is_invocable_v<Pay&, Attempt&>)
               put(call(*static_cast<Attempt*>(about)), *static_cast<ReportPlace<R>*>(to));
             else
               put(call(), *static_cast<ReportPlace<R>*>(to));
           },
-          &ReportPlace<R>::read, const_cast<std::remove_const_t<Pay>*>(&pay), &place};
+          &ReportPlace<R>::read, address_of(pay), &place};
 }
 
 /// What a payment in a transaction is given.
@@ -112,10 +129,10 @@ template <class Transaction, class R, class Pay>
 Question transaction_question(Pay& pay, ReportPlace<R>& place) {
   return {[](void* callable, void* about, void* to) {
             auto& given = *static_cast<AboutTransaction<Transaction>*>(about);
-            put((*static_cast<Pay*>(callable))(given.attempt, given.transaction),
+            put(callable_at<Pay>(callable)(given.attempt, given.transaction),
                 *static_cast<ReportPlace<R>*>(to));
           },
-          &ReportPlace<R>::read, const_cast<std::remove_const_t<Pay>*>(&pay), &place};
+          &ReportPlace<R>::read, address_of(pay), &place};
 }
 
 template <class R, class Reconcile>
@@ -127,9 +144,9 @@ Question reconcile_question(Reconcile& reconcile, ReportPlace<R>& place) {
                 "succeeded(value), declined(value), not_executed(reason) or in_doubt(reason)");
   return {[](void* callable, void* about, void* to) {
             static_cast<ReportPlace<R>*>(to)->report.emplace(
-                (*static_cast<Reconcile*>(callable))(*static_cast<const Record*>(about)));
+                callable_at<Reconcile>(callable)(*static_cast<const Record*>(about)));
           },
-          &ReportPlace<R>::read, const_cast<std::remove_const_t<Reconcile>*>(&reconcile), &place};
+          &ReportPlace<R>::read, address_of(reconcile), &place};
 }
 
 inline void fall_into_doubt(flow::Said& said, std::string_view why) noexcept {
