@@ -32,6 +32,7 @@ struct Options {
 };
 
 void declare(CLI::App& app, Options& options) {
+  app.option_defaults()->take_last();  // so that a script's choice can be overridden behind it
   app.add_option("--input", options.input, "CSV file with the header order_id,amount,currency,source")
       ->required();
   app.add_option("--gateway", options.gateway, "Where the gateway is, as in http://127.0.0.1:8000")

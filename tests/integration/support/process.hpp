@@ -1,0 +1,127 @@
+#pragma once
+// Programs that a test starts, and a directory of its own for their files.
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace integration {
+
+/// A directory that vanishes with its owner.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "paidonce-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr)
+      throw std::system_error(errno, std::generic_category(), "mkdtemp");
+    path_ = pattern;
+  }
+  ~TemporaryDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::string content_of(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+/// A running program. One thread may wait for it while others send signals, as long as they know that it has
+/// not been waited for yet.
+class Process {
+ public:
+  /// `out` and `err` are descriptors that become its standard output and error. `environment` is added to
+  /// ours.
+  Process(const std::vector<std::string>& command, int out, int err,
+          const std::vector<std::string>& environment = {}) {
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
+    std::vector<char*> arguments, variables;
+    for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
+    for (const std::string& variable : environment) variables.push_back(const_cast<char*>(variable.c_str()));
+    for (char** variable = environ; *variable != nullptr; ++variable) variables.push_back(*variable);
+    arguments.push_back(nullptr);
+    variables.push_back(nullptr);
+    const int failure =
+        ::posix_spawnp(&pid_, arguments[0], &actions, nullptr, arguments.data(), variables.data());
+    posix_spawn_file_actions_destroy(&actions);
+    if (failure != 0) throw std::system_error(failure, std::generic_category(), command[0]);
+  }
+  ~Process() {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    wait();
+  }
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  void signal(int number) const { ::kill(pid_, number); }
+
+  /// Returns when it has ended; its status is still to be had, and its number is not given to another
+  /// process.
+  void wait_without_reaping() const {
+    siginfo_t info;
+    while (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
+    }
+  }
+
+  /// Its exit status, or 128 and the number of the signal that ended it, as a shell has it.
+  int wait() {
+    int status = 0;
+    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+    }
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  }
+
+ private:
+  pid_t pid_ = -1;
+};
+
+struct Finished {
+  int status = -1;
+  std::string out, err;
+};
+
+/// Runs a program to its end.
+inline Finished run(const std::vector<std::string>& command) {
+  const TemporaryDirectory files;
+  const auto open = [&](const char* name) {
+    return ::open((files / name).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  };
+  const int out = open("out"), err = open("err");
+  Finished finished;
+  {
+    Process process(command, out, err);
+    finished.status = process.wait();
+  }
+  ::close(out);
+  ::close(err);
+  finished.out = content_of(files / "out");
+  finished.err = content_of(files / "err");
+  return finished;
+}
+
+}  // namespace integration
