@@ -39,7 +39,7 @@ class PackedRecord {
     put(end, record.attempts);
     for (const Timestamp time : {record.updated_at, record.lease_until, record.expires_at})
       put(end, zigzag(time.time_since_epoch().count(), created));
-    const std::array<const std::string*, 6> texts = texts_of(record);
+    const auto texts = texts_of<const std::string>(record);
     std::size_t size = sizeof(PackedRecord) + key.size();
     for (const std::string* text : texts) {
       if (text->size() > UINT32_MAX) throw Error(errc::store_full, "a record field is longer than 4 GiB");
@@ -49,7 +49,8 @@ class PackedRecord {
     const auto numbers_size = static_cast<std::size_t>(end - numbers.data());
 
     void* const memory = ::operator new(size + numbers_size);
-    auto* const head = ::new (memory) PackedRecord(hash, static_cast<std::uint16_t>(key.size()), record, created);
+    auto* const head =
+        ::new (memory) PackedRecord(hash, static_cast<std::uint16_t>(key.size()), record, created);
     char* out = static_cast<char*>(memory) + sizeof(PackedRecord);
     copy(out, key.data(), key.size());
     copy(out, numbers.data(), numbers_size);
@@ -84,7 +85,7 @@ class PackedRecord {
     record.lease_until = time(found.lease_until);
     record.expires_at = time(found.expires_at);
     const char* from = found.texts;
-    const std::array<std::string*, 6> texts = texts_of(record);
+    const auto texts = texts_of<std::string>(record);
     for (std::size_t i = 0; i < texts.size(); ++i) {
       if (found.sizes[i] == 0) continue;
       texts[i]->assign(from, found.sizes[i]);
@@ -102,7 +103,8 @@ class PackedRecord {
     const char* texts;
   };
 
-  PackedRecord(std::uint32_t hash, std::uint16_t key_size, const Record& record, std::int64_t created) noexcept
+  PackedRecord(std::uint32_t hash, std::uint16_t key_size, const Record& record,
+               std::int64_t created) noexcept
       : hash_(hash),
         key_size_(key_size),
         state_(record.state),
@@ -113,13 +115,15 @@ class PackedRecord {
         digest_(record.fingerprint.digest()) {}
 
   /// In the order in which they are kept; `checkpoint_at` is a place in it.
-  template <class AnyRecord>
-  static auto texts_of(AnyRecord& record) noexcept {
-    return std::array{&record.amount,   &record.description,     &record.checkpoint,
-                      &record.response, &record.response_format, &record.note};
+  template <class Text, class AnyRecord>
+  static std::array<Text*, 6> texts_of(AnyRecord& record) noexcept {
+    return {&record.amount,   &record.description,     &record.checkpoint,
+            &record.response, &record.response_format, &record.note};
   }
 
-  const char* behind_head() const noexcept { return reinterpret_cast<const char*>(this) + sizeof(PackedRecord); }
+  const char* behind_head() const noexcept {
+    return reinterpret_cast<const char*>(this) + sizeof(PackedRecord);
+  }
 
   Timestamp time(std::uint64_t distance) const noexcept {
     const std::uint64_t signed_distance = (distance >> 1) ^ (~(distance & 1) + 1);

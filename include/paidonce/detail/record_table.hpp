@@ -1,8 +1,8 @@
 #pragma once
 // A hash table of packed records: open addressing over slots of 8 bytes, which hold the block's address and
-// 16 bits of the key's hash. A record's home is given by the upper bits of its hash, and it stands at its home
-// or behind it with no gap between. So walking the slots meets records in the order of their hashes, but for
-// those of one run, and that order outlasts growth. Not thread-safe, except for `prefetch`.
+// 16 bits of the key's hash. A record's home is given by the upper bits of its hash, and it stands at its
+// home or behind it with no gap between. So walking the slots meets records in the order of their hashes, but
+// for those of one run, and that order outlasts growth. Not thread-safe, except for `prefetch`.
 
 #include <atomic>
 #include <cstddef>
@@ -53,7 +53,8 @@ class RecordTable {
     const auto begin = reinterpret_cast<std::uintptr_t>(slots());
     const unsigned known_bits = bits();
     if (known_bits != 0)
-      __builtin_prefetch(reinterpret_cast<const void*>(begin + (hash.order >> (32 - known_bits)) * sizeof(Slot)));
+      __builtin_prefetch(
+          reinterpret_cast<const void*>(begin + (hash.order >> (32 - known_bits)) * sizeof(Slot)));
   }
 
   /// The slot of a key, or `nowhere`.
@@ -130,7 +131,9 @@ class RecordTable {
   static Slot encode(Block block, std::uint16_t tag) noexcept {
     return static_cast<Slot>(reinterpret_cast<std::uintptr_t>(block)) << 16 | tag;
   }
-  static Block address(Slot slot) noexcept { return reinterpret_cast<Block>(static_cast<std::uintptr_t>(slot >> 16)); }
+  static Block address(Slot slot) noexcept {
+    return reinterpret_cast<Block>(static_cast<std::uintptr_t>(slot >> 16));
+  }
   static std::uint16_t tag(Slot slot) noexcept { return static_cast<std::uint16_t>(slot); }
 
   static void place(Slot* slots, unsigned bits, Slot slot) noexcept {
