@@ -70,12 +70,16 @@ inline std::error_code make_error_code(errc code) noexcept {
   return {static_cast<int>(code), error_category()};
 }
 
+class [[gnu::visibility(
+    "default")]] Error;  // one type across shared objects, however they hide their symbols
+
 /// Thrown for infrastructure failures and misuse: `error.code() == errc::store_full`. Its text never carries
 /// a key, a payload or a connection string.
-class [[gnu::visibility("default")]] Error : public std::system_error{
-  public : explicit Error(errc code) : std::system_error(make_error_code(code)){}
+class Error : public std::system_error {
+ public:
+  explicit Error(errc code) : std::system_error(make_error_code(code)) {}
   /// `what` says what happened and what to do about it.
-  Error(errc code, const std::string& what) : std::system_error(make_error_code(code), what){}
+  Error(errc code, const std::string& what) : std::system_error(make_error_code(code), what) {}
 };
 
 /// Whether the same call, with the same key, may succeed later without anything being mended.
