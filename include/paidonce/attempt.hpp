@@ -14,6 +14,7 @@
 #include <paidonce/detail/forced_unwind.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/key.hpp>
+#include <paidonce/observer.hpp>
 #include <paidonce/protocol.hpp>
 #include <paidonce/provider_key.hpp>
 #include <paidonce/record.hpp>
@@ -30,7 +31,7 @@ class AttemptPort {
   virtual std::optional<Record> find() = 0;
   virtual bool replace(Version expected, const Record& record) = 0;
   virtual Timestamp now() = 0;
-  virtual void store_failed(std::exception_ptr failure) = 0;
+  virtual void store_failed(events::StoreCall call) noexcept = 0;
 
  protected:
   ~AttemptPort() = default;
@@ -183,8 +184,9 @@ class Attempt {
 
   void follow(flow::Write& write, const Record& next) {
     while (write.fate() == flow::Write::Fate::open) {
+      const bool writing = write.need() == flow::Write::Need::replace;
       try {
-        if (write.need() == flow::Write::Need::replace)
+        if (writing)
           write.replaced(port_.replace(write.expected(), next));
         else
           write.read_back(port_.find(), next);
@@ -192,7 +194,7 @@ class Attempt {
         throw;
       } catch (...) {
         write.failed(std::current_exception());
-        port_.store_failed(write.failure());
+        port_.store_failed(writing ? events::StoreCall::replace : events::StoreCall::find);
       }
     }
   }

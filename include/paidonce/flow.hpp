@@ -133,8 +133,13 @@ class Payment {
 
   /// Whether the answer to what it asks needs the time, although there is no record in it.
   bool minds_time() const noexcept {
-    return step_ == Step::mark || step_ == Step::settle ||
-           (step_ == Step::look_again && !lock_is_out_of_reach());
+    switch (step_) {
+      case Step::mark:
+      case Step::settle: return true;
+      case Step::begin: return write_.expected() != 0;  // what it is written over may be swept meanwhile
+      case Step::look_again: return !lock_is_out_of_reach();
+      default: return false;
+    }
   }
 
   /// Answers `Ask::find`. `now` matters where there is a record, or where `minds_time()` said so.

@@ -116,8 +116,8 @@ class IdempotencyGuard {
                      std::string_view why) {
     detail::ReportPlace<R> place{std::move(result)};
     return detail::make_outcome(
-        resolve_as(key, place.report->report(), {nullptr, &place.read, nullptr, &place}, Codec<R>::format,
-                   actor, why),
+        resolve_as(key, place.report->report(), {nullptr, nullptr, &place.read, nullptr, &place},
+                   Codec<R>::format, actor, why),
         place);
   }
   /// The same for a tool that does not know `R`: the encoded response and its format. `State::released` frees

@@ -64,6 +64,7 @@ class IdempotencyGuard<S, L, C, O>::OneCall {
   Steady::time_point deadline_{};
   Duration waited_{0};
   detail::BootTime began_writing_ = 0;
+  Version fence_ = 0;  // of the attempt that this call ran
 };
 
 template <Store S, Lock L, Clock C, Observer O>
@@ -209,8 +210,8 @@ class IdempotencyGuard<S, L, C, O>::OneCall::RunningAttempt final : public Attem
     return guard_.store_.replace(key(), expected, record);
   }
   Timestamp now() override { return guard_.clock_.now(); }
-  void store_failed(std::exception_ptr) override {
-    guard_.observer_.on(events::StoreFailed{key(), events::StoreCall::replace});
+  void store_failed(events::StoreCall call) noexcept override {
+    guard_.observer_.on(events::StoreFailed{key(), call});
   }
 
   detail::BootTime beat() noexcept override {
@@ -233,6 +234,7 @@ class IdempotencyGuard<S, L, C, O>::OneCall::RunningAttempt final : public Attem
 
 template <Store S, Lock L, Clock C, Observer O>
 void IdempotencyGuard<S, L, C, O>::OneCall::pay() {
+  fence_ = payment_.record().version;
   guard_.observer_.on(events::Began{call_.key, payment_.record()});
   flow::Said said;
   {
@@ -255,7 +257,7 @@ detail::Answer IdempotencyGuard<S, L, C, O>::OneCall::end() {
                 "type that it "
                 "was paid with");
   if (waited_.count() > 0) observer.on(events::Waited{call_.key, waited_});
-  if (ending.moved_on) observer.on(events::LeaseLost{call_.key, terms_.attempt_id});
+  if (ending.moved_on) observer.on(events::LeaseLost{call_.key, fence_});
   switch (ending.status) {
     case Status::completed:
       if (replayed)
@@ -319,6 +321,7 @@ detail::Answer IdempotencyGuard<S, L, C, O>::resolve_as(const IdempotencyKey& ke
   annotation.append(actor).append(": ").append(why);
   detail::Question answer = said;
   answer.ask = [](void*, void*, void*) {};  // the person has said it already
+  answer.forget = [](void*) {};
   const CallOptions options;
   return run({key, nullptr, options, format, nullptr, &answer, flow::Purpose::resolve, annotation});
 }
@@ -342,7 +345,7 @@ void IdempotencyGuard<S, L, C, O>::resolve(const IdempotencyKey& key, State stat
   }
   const auto read = [](void* place, flow::Said& said) { said = std::move(*static_cast<flow::Said*>(place)); };
   const detail::Answer answer =
-      resolve_as(key, raw.report, {nullptr, read, nullptr, &raw}, format, actor, why);
+      resolve_as(key, raw.report, {nullptr, nullptr, read, nullptr, &raw}, format, actor, why);
   if (answer.ending.status == Status::in_doubt)
     throw Error(errc::store_unavailable,
                 "it could not be recorded: look at the payment again, then repeat the call");

@@ -22,7 +22,7 @@ class TransactionAttempt final : public Attempt, private AttemptPort {
   std::optional<Record> find() override { return std::nullopt; }
   bool replace(Version, const Record&) override { return false; }
   Timestamp now() override { return {}; }
-  void store_failed(std::exception_ptr) override {}
+  void store_failed(events::StoreCall) noexcept override {}
 };
 
 }  // namespace detail
@@ -37,6 +37,8 @@ detail::Answer IdempotencyGuard<S, L, C, O>::run_in_transaction(const Call& call
     timing.wait = Duration(0);  // a transaction that waits would hold the store's rows meanwhile
     flow::Terms terms = terms_of(call, timing);
     terms.first_look = flow::FirstLook::under_lock;
+    terms.doubt_rule.means =
+        protocol::DoubtRule::Means::none;  // a provider's memory says nothing of a transaction
     flow::Payment payment(terms);
     flow::Said said;
     Record begun;                 // this attempt's begin record, which the transaction alone can see

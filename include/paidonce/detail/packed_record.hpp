@@ -1,9 +1,10 @@
 #pragma once
 // A record and its key in one block of memory that never changes once it is made:
 //
-//   head (64 bytes) | key | numbers, 1 to 10 bytes each | texts
+//   head (64 bytes) | numbers (24 bytes, or 56 where they do not fit) | key | texts
 //
-// The numbers are the attempts, three times as distances from `created_at`, and the lengths of the texts.
+// The numbers are the attempts, three times, and the lengths of the texts. Small ones take little: times are
+// kept as distances from `created_at`.
 
 #include <array>
 #include <cstddef>
@@ -11,7 +12,6 @@
 #include <cstring>
 #include <memory>
 #include <new>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,27 +33,27 @@ class PackedRecord {
 
   /// Throws std::bad_alloc, and `store_full` for a text of 4 GiB and more.
   static Owner make(std::string_view key, std::uint32_t hash, const Record& record) {
-    std::array<char, most_numbers> numbers;
-    char* end = numbers.data();
-    const std::int64_t created = record.created_at.time_since_epoch().count();
-    put(end, record.attempts);
-    for (const Timestamp time : {record.updated_at, record.lease_until, record.expires_at})
-      put(end, zigzag(time.time_since_epoch().count(), created));
     const auto texts = texts_of<const std::string>(record);
     std::size_t size = sizeof(PackedRecord) + key.size();
     for (const std::string* text : texts) {
       if (text->size() > UINT32_MAX) throw Error(errc::store_full, "a record field is longer than 4 GiB");
-      put(end, text->size());
       size += text->size();
     }
-    const auto numbers_size = static_cast<std::size_t>(end - numbers.data());
+    const Wide wide = numbers_of(record, texts);
+    Narrow narrow;
+    const bool fits = narrowed(wide, record.created_at.time_since_epoch().count(), narrow);
+    size += fits ? sizeof(Narrow) : sizeof(Wide);
 
-    void* const memory = ::operator new(size + numbers_size);
+    void* const memory = ::operator new(size);
+    const Layout layout = fits ? Layout::narrow : Layout::wide;
     auto* const head =
-        ::new (memory) PackedRecord(hash, static_cast<std::uint16_t>(key.size()), record, created);
+        ::new (memory) PackedRecord(hash, static_cast<std::uint16_t>(key.size()), layout, record);
     char* out = static_cast<char*>(memory) + sizeof(PackedRecord);
+    if (fits)
+      copy(out, &narrow, sizeof(Narrow));
+    else
+      copy(out, &wide, sizeof(Wide));
     copy(out, key.data(), key.size());
-    copy(out, numbers.data(), numbers_size);
     for (const std::string* text : texts) copy(out, text->data(), text->size());
     return Owner(head);
   }
@@ -61,30 +61,31 @@ class PackedRecord {
   std::uint32_t hash() const noexcept { return hash_; }
   Version version() const noexcept { return version_; }
   State state() const noexcept { return state_; }
-  std::string_view key() const noexcept { return {behind_head(), key_size_}; }
+  std::string_view key() const noexcept { return {behind_head() + numbers_size(), key_size_}; }
   Timestamp updated_at() const noexcept { return time(numbers().updated_at); }
 
   /// Whether its retention is over: only what is completed, or released with no step taken, ever is.
   bool expired(Timestamp now) const noexcept {
     const bool final = state_ == State::succeeded || state_ == State::declined;
     if (!final && state_ != State::released) return false;
-    const Numbers found = numbers();
+    const Wide found = numbers();
     return now >= time(found.expires_at) && (final || found.sizes[checkpoint_at] == 0);
   }
 
   /// Fills a record that is as `Record{}`. Throws std::bad_alloc.
   void unpack(Record& record) const {
-    const Numbers found = numbers();
-    record.fingerprint = Fingerprint::from_digest(algorithm_, digest_);
+    const Wide found = numbers();
+    record.fingerprint =
+        Fingerprint::from_digest(static_cast<FingerprintAlgorithm>(layout_and_algorithm_ >> 1), digest_);
     record.state = state_;
     record.version = version_;
     record.attempt_id = attempt_id_;
-    record.attempts = static_cast<std::uint32_t>(found.attempts);
+    record.attempts = found.attempts;
     record.created_at = Timestamp(Duration(created_at_));
     record.updated_at = time(found.updated_at);
     record.lease_until = time(found.lease_until);
     record.expires_at = time(found.expires_at);
-    const char* from = found.texts;
+    const char* from = behind_head() + numbers_size() + key_size_;
     const auto texts = texts_of<std::string>(record);
     for (std::size_t i = 0; i < texts.size(); ++i) {
       if (found.sizes[i] == 0) continue;
@@ -95,23 +96,35 @@ class PackedRecord {
 
  private:
   static constexpr std::size_t checkpoint_at = 2;
-  static constexpr std::size_t most_numbers = 5 + 3 * 10 + 6 * 5;
 
-  struct Numbers {
-    std::uint64_t attempts, updated_at, lease_until, expires_at;
-    std::array<std::size_t, 6> sizes;
-    const char* texts;
+  enum class Layout : std::uint8_t { narrow, wide };
+
+  /// As most records have them.
+  struct Narrow {
+    std::int32_t updated_at, lease_until, expires_at;  // from `created_at`, or `not_set` for a time of zero
+    std::uint16_t attempts;
+    std::uint16_t checkpoint, response;
+    std::uint8_t amount, description, response_format, note;
+  };
+  static constexpr std::int32_t not_set = INT32_MIN + 1;
+  static constexpr std::int32_t too_far = INT32_MIN;  // only while packing
+
+  struct Wide {
+    std::int64_t updated_at, lease_until, expires_at;  // since 1970
+    std::uint32_t sizes[6];
+    std::uint32_t attempts;
+    std::uint32_t unused;
   };
 
-  PackedRecord(std::uint32_t hash, std::uint16_t key_size, const Record& record,
-               std::int64_t created) noexcept
+  PackedRecord(std::uint32_t hash, std::uint16_t key_size, Layout layout, const Record& record) noexcept
       : hash_(hash),
         key_size_(key_size),
         state_(record.state),
-        algorithm_(record.fingerprint.algorithm()),
+        layout_and_algorithm_(static_cast<std::uint8_t>(
+            static_cast<unsigned>(record.fingerprint.algorithm()) << 1 | static_cast<unsigned>(layout))),
         version_(record.version),
         attempt_id_(record.attempt_id),
-        created_at_(created),
+        created_at_(record.created_at.time_since_epoch().count()),
         digest_(record.fingerprint.digest()) {}
 
   /// In the order in which they are kept; `checkpoint_at` is a place in it.
@@ -125,47 +138,73 @@ class PackedRecord {
     return reinterpret_cast<const char*>(this) + sizeof(PackedRecord);
   }
 
-  Timestamp time(std::uint64_t distance) const noexcept {
-    const std::uint64_t signed_distance = (distance >> 1) ^ (~(distance & 1) + 1);
-    return Timestamp(
-        Duration(static_cast<std::int64_t>(static_cast<std::uint64_t>(created_at_) + signed_distance)));
+  std::size_t numbers_size() const noexcept {
+    return (layout_and_algorithm_ & 1) == 0 ? sizeof(Narrow) : sizeof(Wide);
   }
 
-  Numbers numbers() const noexcept {
-    const char* from = behind_head() + key_size_;
-    Numbers found;
-    found.attempts = take(from);
-    found.updated_at = take(from);
-    found.lease_until = take(from);
-    found.expires_at = take(from);
-    for (std::size_t& size : found.sizes) size = static_cast<std::size_t>(take(from));
-    found.texts = from;
-    return found;
+  static Timestamp time(std::int64_t count) noexcept { return Timestamp(Duration(count)); }
+
+  static Wide numbers_of(const Record& record, const std::array<const std::string*, 6>& texts) noexcept {
+    Wide wide{};
+    wide.updated_at = record.updated_at.time_since_epoch().count();
+    wide.lease_until = record.lease_until.time_since_epoch().count();
+    wide.expires_at = record.expires_at.time_since_epoch().count();
+    wide.attempts = record.attempts;
+    for (std::size_t i = 0; i < texts.size(); ++i)
+      wide.sizes[i] = static_cast<std::uint32_t>(texts[i]->size());
+    return wide;
   }
 
-  /// How far `value` is from `base`, with its sign in the lowest bit: small for both directions.
-  static std::uint64_t zigzag(std::int64_t value, std::int64_t base) noexcept {
-    const std::uint64_t distance = static_cast<std::uint64_t>(value) - static_cast<std::uint64_t>(base);
-    return (distance << 1) ^ (~(distance >> 63) + 1);
+  /// Puts the numbers where they take less; false where one is too large for that.
+  static bool narrowed(const Wide& wide, std::int64_t created, Narrow& narrow) noexcept {
+    if (wide.attempts > UINT16_MAX || wide.sizes[checkpoint_at] > UINT16_MAX || wide.sizes[3] > UINT16_MAX ||
+        (wide.sizes[0] | wide.sizes[1] | wide.sizes[4] | wide.sizes[5]) > UINT8_MAX)
+      return false;
+    narrow = {.updated_at = distance(wide.updated_at, created),
+              .lease_until = distance(wide.lease_until, created),
+              .expires_at = distance(wide.expires_at, created),
+              .attempts = static_cast<std::uint16_t>(wide.attempts),
+              .checkpoint = static_cast<std::uint16_t>(wide.sizes[checkpoint_at]),
+              .response = static_cast<std::uint16_t>(wide.sizes[3]),
+              .amount = static_cast<std::uint8_t>(wide.sizes[0]),
+              .description = static_cast<std::uint8_t>(wide.sizes[1]),
+              .response_format = static_cast<std::uint8_t>(wide.sizes[4]),
+              .note = static_cast<std::uint8_t>(wide.sizes[5])};
+    return narrow.updated_at != too_far && narrow.lease_until != too_far && narrow.expires_at != too_far;
   }
 
-  /// Seven bits a byte, lowest first; the highest bit says that more follow.
-  static void put(char*& out, std::uint64_t value) noexcept {
-    for (; value >= 0x80; value >>= 7) *out++ = static_cast<char>(value | 0x80);
-    *out++ = static_cast<char>(value);
+  static std::int32_t distance(std::int64_t time, std::int64_t created) noexcept {
+    if (time == 0) return not_set;
+    // Modulo 2^64, as `widened` goes back.
+    const auto from =
+        static_cast<std::int64_t>(static_cast<std::uint64_t>(time) - static_cast<std::uint64_t>(created));
+    return from > not_set && from <= INT32_MAX ? static_cast<std::int32_t>(from) : too_far;
   }
 
-  static std::uint64_t take(const char*& from) noexcept {
-    std::uint64_t byte = static_cast<unsigned char>(*from++);
-    std::uint64_t value = byte & 0x7f;
-    for (unsigned shift = 7; byte >= 0x80; shift += 7) {
-      byte = static_cast<unsigned char>(*from++);
-      value |= (byte & 0x7f) << shift;
+  std::int64_t widened(std::int32_t from_created) const noexcept {
+    if (from_created == not_set) return 0;
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(created_at_) +
+                                     static_cast<std::uint64_t>(std::int64_t{from_created}));
+  }
+
+  Wide numbers() const noexcept {
+    Wide wide;
+    if ((layout_and_algorithm_ & 1) != 0) {
+      std::memcpy(&wide, behind_head(), sizeof wide);
+      return wide;
     }
-    return value;
+    Narrow narrow;
+    std::memcpy(&narrow, behind_head(), sizeof narrow);
+    return {.updated_at = widened(narrow.updated_at),
+            .lease_until = widened(narrow.lease_until),
+            .expires_at = widened(narrow.expires_at),
+            .sizes = {narrow.amount, narrow.description, narrow.checkpoint, narrow.response,
+                      narrow.response_format, narrow.note},
+            .attempts = narrow.attempts,
+            .unused = 0};
   }
 
-  static void copy(char*& out, const char* from, std::size_t size) noexcept {
+  static void copy(char*& out, const void* from, std::size_t size) noexcept {
     if (size == 0) return;
     std::memcpy(out, from, size);
     out += size;
@@ -174,7 +213,7 @@ class PackedRecord {
   std::uint32_t hash_;
   std::uint16_t key_size_;
   State state_;
-  FingerprintAlgorithm algorithm_;
+  std::uint8_t layout_and_algorithm_;  // the layout in the lowest bit
   Version version_;
   std::uint64_t attempt_id_;
   std::int64_t created_at_;

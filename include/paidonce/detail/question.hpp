@@ -22,6 +22,7 @@ namespace paidonce::inline v1::detail {
 /// Refers to a callable and to the place of its report. `ask` runs it; `read` encodes the report.
 struct Question {
   void (*ask)(void* callable, void* about, void* place) = nullptr;
+  void (*forget)(void* place) = nullptr;
   void (*read)(void* place, flow::Said& said) = nullptr;
   void* callable = nullptr;
   void* place = nullptr;
@@ -31,6 +32,9 @@ struct Question {
 template <class R>
 struct ReportPlace {
   std::optional<PaymentResult<R>> report = {};
+
+  /// What was said before is no evidence of what is asked now.
+  static void forget(void* self) { static_cast<ReportPlace*>(self)->report.reset(); }
 
   static void read(void* self, flow::Said& said) {
     PaymentResult<R>& report = *static_cast<ReportPlace*>(self)->report;
@@ -115,7 +119,7 @@ Question pay_question(Pay& pay, ReportPlace<R>& place) {
             else
               put(call(), *static_cast<ReportPlace<R>*>(to));
           },
-          &ReportPlace<R>::read, address_of(pay), &place};
+          &ReportPlace<R>::forget, &ReportPlace<R>::read, address_of(pay), &place};
 }
 
 /// What a payment in a transaction is given.
@@ -132,7 +136,7 @@ Question transaction_question(Pay& pay, ReportPlace<R>& place) {
             put(callable_at<Pay>(callable)(given.attempt, given.transaction),
                 *static_cast<ReportPlace<R>*>(to));
           },
-          &ReportPlace<R>::read, address_of(pay), &place};
+          &ReportPlace<R>::forget, &ReportPlace<R>::read, address_of(pay), &place};
 }
 
 template <class R, class Reconcile>
@@ -146,7 +150,7 @@ Question reconcile_question(Reconcile& reconcile, ReportPlace<R>& place) {
             static_cast<ReportPlace<R>*>(to)->report.emplace(
                 callable_at<Reconcile>(callable)(*static_cast<const Record*>(about)));
           },
-          &ReportPlace<R>::read, address_of(reconcile), &place};
+          &ReportPlace<R>::forget, &ReportPlace<R>::read, address_of(reconcile), &place};
 }
 
 inline void fall_into_doubt(flow::Said& said, std::string_view why) noexcept {
@@ -168,6 +172,7 @@ inline void read_report(const Question& question, flow::Said& said) noexcept {
 /// Runs the payment. Whatever it throws becomes a report; a forced unwind alone is passed on.
 inline flow::Said ask_pay(const Question& question, Attempt& attempt, void* about) {
   flow::Said said;
+  question.forget(question.place);
   try {
     question.ask(question.callable, about, question.place);
   } catch (const NotExecuted& proof) {
@@ -190,6 +195,7 @@ inline flow::Said ask_pay(const Question& question, Attempt& attempt, void* abou
 /// Asks the provider. Whatever this throws, `NotExecuted` included, proves nothing.
 inline flow::Said ask_provider(const Question& question, const Record& record) {
   flow::Said said;
+  question.forget(question.place);
   try {
     question.ask(question.callable, const_cast<Record*>(&record), question.place);
   } catch (const std::exception& thrown) {

@@ -98,6 +98,21 @@ class KeyedMutex {
     Waiter* last = nullptr;
   };
 
+  /// Takes a waiter out of its queue, under the shard's mutex. One that is unwound instead of returning
+  /// passes on what it was granted.
+  struct Departure {
+    Shard& shard;
+    Entry& entry;
+    const Waiter& waiter;
+    bool returned = false;
+    ~Departure() {
+      if (!waiter.granted)
+        shard.leave(entry, waiter);
+      else if (!returned)
+        shard.pass_on(entry);
+    }
+  };
+
   struct alignas(64) Shard {
     std::mutex mutex = {};
     std::array<Entry*, bucket_count> buckets = {};
@@ -140,13 +155,32 @@ class KeyedMutex {
       Waiter me;
       (entry.last ? entry.last->next : entry.first) = &me;
       entry.last = &me;
+      Departure departure{*this, entry, me};  // also where the waiting thread is cancelled
       me.signal.wait_until(lock, deadline, [&] { return me.granted || interrupted; });
-      if (me.granted) return true;
+      departure.returned = true;
+      return me.granted;
+    }
+
+    void leave(Entry& entry, const Waiter& waiter) noexcept {
       Waiter* before = nullptr;
-      for (Waiter* waiter = entry.first; waiter != &me; waiter = waiter->next) before = waiter;
-      (before ? before->next : entry.first) = me.next;
-      if (entry.last == &me) entry.last = before;
-      return false;
+      for (Waiter* other = entry.first; other != &waiter; other = other->next) before = other;
+      (before ? before->next : entry.first) = waiter.next;
+      if (entry.last == &waiter) entry.last = before;
+    }
+
+    /// Hands the key to who waits longest, or forgets it.
+    void pass_on(Entry& entry) noexcept {
+      if (Waiter* heir = entry.first) {
+        entry.first = heir->next;
+        if (!entry.first) entry.last = nullptr;
+        heir->granted = true;
+        heir->signal.notify_one();  // under the mutex: the waiter, and its signal, live until it is let go
+        return;
+      }
+      Entry** link = &buckets[entry.hash / shard_count % bucket_count];
+      while (*link != &entry) link = &(*link)->next;
+      *link = entry.next;
+      give_back(entry);
     }
 
     static void free_all(Entry* entry) noexcept {
@@ -160,17 +194,7 @@ class KeyedMutex {
 
   static void release(Shard& shard, Entry& entry) noexcept {
     std::lock_guard lock(shard.mutex);
-    if (Waiter* heir = entry.first) {
-      entry.first = heir->next;
-      if (!entry.first) entry.last = nullptr;
-      heir->granted = true;
-      heir->signal.notify_one();  // under the mutex: the waiter, and its signal, live until it is let go
-      return;
-    }
-    Entry** link = &shard.buckets[entry.hash / shard_count % bucket_count];
-    while (*link != &entry) link = &(*link)->next;
-    *link = entry.next;
-    shard.give_back(entry);
+    shard.pass_on(entry);
   }
 
   std::unique_ptr<Table> table_;

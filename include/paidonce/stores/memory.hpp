@@ -100,8 +100,10 @@ class BasicMemoryStore {
     if (filter.limit == 0) return;
     Cursor cursor = begin_of(filter.after);
     Page page;
+    Blocks lowest;
+    lowest.reserve(page_size);
     for (std::size_t visited = 0; cursor.shard < parts_->count;) {
-      read_page(filter, cursor, page);
+      read_page(filter, cursor, lowest, page);
       for (const auto& [bytes, record] : page) {
         if (!visitor(IdempotencyKey::from_bytes(bytes), record) || ++visited == filter.limit) return;
       }
@@ -132,6 +134,7 @@ class BasicMemoryStore {
   using Table = detail::RecordTable;
   using Packed = detail::PackedRecord::Owner;
   using Page = std::vector<std::pair<std::string, Record>>;
+  using Blocks = std::vector<const detail::PackedRecord*>;
 
   static constexpr std::size_t page_size = 64;       // records that a scan copies at a time
   static constexpr std::size_t slots_at_once = 512;  // that a sweep or scan looks at under a lock
@@ -230,11 +233,10 @@ class BasicMemoryStore {
     return false;
   }
 
-  /// Copies some of what comes behind the cursor, in order, and moves the cursor on.
-  void read_page(const ScanFilter& filter, Cursor& cursor, Page& page) {
+  /// Copies some of what comes behind the cursor, the lowest first, and moves the cursor on.
+  void read_page(const ScanFilter& filter, Cursor& cursor, Blocks& lowest, Page& page) {
     page.clear();
-    std::vector<const detail::PackedRecord*> first;  // the lowest ones, sorted
-    first.reserve(page_size + 1);
+    lowest.clear();
     Shard& shard = parts_->shards[cursor.shard];
     const Gate::Reading hold(shard.gate);
     const Table& table = shard.table;
@@ -247,25 +249,25 @@ class BasicMemoryStore {
     for (; at < 2 * capacity; ++at) {
       const detail::PackedRecord* const block = table.block(at & (capacity - 1));
       if (!block) {
-        if (at >= capacity || first.size() >= page_size || at - begin >= slots_at_once) break;
+        if (at >= capacity || lowest.size() >= page_size || at - begin >= slots_at_once) break;
         continue;
       }
       const bool wrapped = table.home(block->hash()) > (at & (capacity - 1));
       if (wrapped != (at >= capacity) || !is_behind(cursor, *block) || !passes(filter, *block)) continue;
-      std::size_t to = first.size();
+      std::size_t to = lowest.size();
       if (to == page_size) {
         overfull = true;
-        if (!before(block, first.back()->hash(), first.back()->key())) continue;
-        first.pop_back();
+        if (!before(block, lowest.back()->hash(), lowest.back()->key())) continue;
+        lowest.pop_back();
         --to;
       }
-      while (to > 0 && before(block, first[to - 1]->hash(), first[to - 1]->key())) --to;
-      first.insert(first.begin() + static_cast<std::ptrdiff_t>(to), block);
+      while (to > 0 && before(block, lowest[to - 1]->hash(), lowest[to - 1]->key())) --to;
+      lowest.insert(lowest.begin() + static_cast<std::ptrdiff_t>(to), block);
     }
-    for (const detail::PackedRecord* block : first)
+    for (const detail::PackedRecord* block : lowest)
       block->unpack(page.emplace_back(std::string(block->key()), Record{}).second);
     if (overfull)
-      cursor = {cursor.shard, first.back()->hash(), std::string(first.back()->key())};
+      cursor = {cursor.shard, lowest.back()->hash(), std::string(lowest.back()->key())};
     else if (at < capacity)
       cursor = {cursor.shard, table.first_order(at), {}};
     else

@@ -31,7 +31,8 @@ void check_compares_version(S& store, const Samples& samples) {
   const IdempotencyKey key("suite", "versions");
   const Record first = samples.woven(1000);
   expect_stored("insert", store.insert(key, first));
-  for (const Version wrong : {Version{0}, Version{1}, Version{999}, Version{1001}, Version{1000} + (Version{1} << 32U)}) {
+  for (const Version wrong :
+       {Version{0}, Version{1}, Version{999}, Version{1001}, Version{1000} + (Version{1} << 32U)}) {
     expect(!store.replace(key, wrong, samples.woven(2000)),
            "replace with expected version " + std::to_string(wrong) +
                " of a record of version 1000: expected false, saw true");

@@ -108,6 +108,7 @@ void store_second_handle_clauses(Run& run, const Samples& samples) {
     auto&& first = fixture.make();
     auto&& second = fixture.second_handle();
     expect_stored("insert by one handle", first.insert(key, samples.woven(1)));
+    expect_record("find by the handle that inserted", first.find(key), samples.woven(1));
     expect_record("find by the other handle", second.find(key), samples.woven(1));
     expect_record("insert by the other handle", second.insert(key, samples.woven(2)), samples.woven(1));
     expect(second.replace(key, 1, samples.woven(2)), "replace by the other handle: expected true, saw false");

@@ -161,7 +161,11 @@ void store_sweep_clauses(Run& run, const Samples& samples) {
                                            samples.ended(State::succeeded, 1)));
     race(run.options.threads, [&](std::size_t number, StartLine& line) {
       line.meet();
-      while (const std::size_t now = store.erase_expired(long_after, 3)) erased[number] += now;
+      for (std::size_t round = 0; round <= run.options.rounds; ++round) {
+        const std::size_t now = store.erase_expired(long_after, 3);
+        if (now == 0) break;
+        erased[number] += now;
+      }
     });
     std::size_t sum = 0;
     for (const std::size_t count : erased) sum += count;

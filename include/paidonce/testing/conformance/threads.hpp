@@ -30,9 +30,14 @@ class StartLine {
       return;
     }
     while (round_.load() == round) {
-      if (broken_.load()) throw ClauseFailed("another thread of this clause gave up");
+      go_on();
       std::this_thread::yield();
     }
+  }
+
+  /// Throws when another thread has failed, so that nobody waits for what it would have done.
+  void go_on() const {
+    if (broken_.load()) throw ClauseFailed("another thread of this clause gave up");
   }
 
   /// Nobody waits any more: a thread has failed.
