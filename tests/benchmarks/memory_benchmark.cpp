@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <functional>
 #include <map>
 #include <memory>
@@ -41,26 +42,26 @@ constexpr int repetitions = 5;
 /// What one would write in an afternoon: 64 mutexes, 64 std::unordered_map.
 class PlainMap {
  public:
-  static constexpr bool local_find = true;
+  using Key = std::string;
 
-  std::optional<Record> find(const IdempotencyKey& key) {
+  std::optional<Record> find(const std::string& key) {
     Shard& shard = shard_of(key);
     const std::scoped_lock hold(shard.mutex);
-    const auto at = shard.records.find(std::string(key.bytes()));
+    const auto at = shard.records.find(key);
     if (at == shard.records.end()) return std::nullopt;
     return at->second;
   }
-  std::optional<Record> insert(const IdempotencyKey& key, const Record& record) {
+  std::optional<Record> insert(const std::string& key, const Record& record) {
     Shard& shard = shard_of(key);
     const std::scoped_lock hold(shard.mutex);
-    const auto [at, inserted] = shard.records.try_emplace(std::string(key.bytes()), record);
+    const auto [at, inserted] = shard.records.try_emplace(key, record);
     if (inserted) return std::nullopt;
     return at->second;
   }
-  bool replace(const IdempotencyKey& key, Version expected, const Record& record) {
+  bool replace(const std::string& key, Version expected, const Record& record) {
     Shard& shard = shard_of(key);
     const std::scoped_lock hold(shard.mutex);
-    const auto at = shard.records.find(std::string(key.bytes()));
+    const auto at = shard.records.find(key);
     if (at == shard.records.end() || at->second.version != expected) return false;
     at->second = record;
     return true;
@@ -71,7 +72,7 @@ class PlainMap {
     std::mutex mutex;
     std::unordered_map<std::string, Record> records;
   };
-  Shard& shard_of(const IdempotencyKey& key) { return (*shards_)[key.hash() % 64]; }
+  Shard& shard_of(const std::string& key) { return (*shards_)[std::hash<std::string>{}(key) % 64]; }
 
   std::unique_ptr<std::array<Shard, 64>> shards_ = std::make_unique<std::array<Shard, 64>>();
 };
@@ -87,20 +88,32 @@ struct NothingStore {
 // ---- what is measured
 // ---------------------------------------------------------------------------------------
 
-std::vector<IdempotencyKey> make_keys() {
-  std::vector<IdempotencyKey> keys;
-  keys.reserve(key_count);
-  char text[40];
-  for (std::size_t i = 0; i < key_count; ++i) {
-    std::snprintf(text, sizeof text, "payment-%08zu-%015zu", i * 2654435761u % 100'000'000, i);
-    keys.emplace_back("", std::string_view(text, 32));
+struct Keys {
+  Keys() {
+    own.reserve(key_count);
+    texts.reserve(key_count);
+    char text[40];
+    for (std::size_t i = 0; i < key_count; ++i) {
+      std::snprintf(text, sizeof text, "payment-%08zu-%015zu", i * 2654435761u % 100'000'000, i);
+      own.emplace_back("", std::string_view(text, 32));
+      texts.emplace_back(text, 32);
+    }
   }
-  return keys;
-}
+  std::vector<IdempotencyKey> own;
+  std::vector<std::string> texts;
+};
 
-const std::vector<IdempotencyKey>& keys() {
-  static const std::vector<IdempotencyKey> made = make_keys();
+const Keys& keys() {
+  static const Keys made;
   return made;
+}
+/// As a store of that type takes it, so that nobody pays for a conversion.
+template <class AnyStore>
+const auto& key(std::size_t i) {
+  if constexpr (requires { typename AnyStore::Key; })
+    return keys().texts[i];
+  else
+    return keys().own[i];
 }
 
 /// The order in which they are read: far from that in which they were written.
@@ -128,42 +141,56 @@ Record completed() {
   return record;
 }
 
-/// `work(from, to)` over [0, count) on that many threads; nanoseconds per item of the whole.
+using Figures = std::map<std::string, double>;  // nanoseconds an operation, or bytes
+
+double processor_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+/// Runs `work(from, to)` over [0, count) on one thread and notes the processor time of an item: on a machine
+/// that does other things too, that is what can be compared.
 template <class Work>
-double nanoseconds_each(std::size_t threads, std::size_t count, const Work& work) {
-  std::atomic<std::size_t> ready{0};
-  std::atomic<bool> go{false};
-  std::vector<std::thread> running;
-  for (std::size_t thread = 1; thread < threads; ++thread)
-    running.emplace_back([&, thread] {
-      ++ready;
-      while (!go) {
-      }
-      work(count * thread / threads, count * (thread + 1) / threads);
-    });
-  while (ready != threads - 1) {
-  }
+void alone(Figures& figures, const std::string& name, std::size_t count, const Work& work) {
+  const double cpu = processor_seconds();
   const auto begin = std::chrono::steady_clock::now();
-  go = true;
-  work(std::size_t{0}, count / threads);
-  for (std::thread& thread : running) thread.join();
+  work(std::size_t{0}, count);
   const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - begin;
-  return took.count() / static_cast<double>(count);
+  figures[name + " 1"] = (processor_seconds() - cpu) * 1e9 / static_cast<double>(count);
+  figures[name + " 1 wall"] = took.count() / static_cast<double>(count);
+}
+
+/// The same on two threads, and wall time: it has the waits in it.
+template <class Work>
+void together(Figures& figures, const std::string& name, std::size_t count, const Work& work) {
+  std::atomic<int> ready{0};
+  const auto one = [&](std::size_t from, std::size_t to) {
+    ++ready;
+    while (ready != 2) std::this_thread::yield();
+    work(from, to);
+  };
+  std::thread other(one, count / 2, count);
+  const auto begin = std::chrono::steady_clock::now();
+  one(0, count / 2);
+  other.join();
+  const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - begin;
+  figures[name + " 2"] = took.count() / static_cast<double>(count);
 }
 
 template <class AnyStore>
 void write_all(AnyStore& store, std::size_t from, std::size_t to) {
   const Record first = begun(), second = completed();
   for (std::size_t i = from; i < to; ++i) {
-    if (store.insert(keys()[i], first)) std::abort();
-    if (!store.replace(keys()[i], first.version, second)) std::abort();
+    if (store.insert(key<AnyStore>(i), first)) std::abort();
+    if (!store.replace(key<AnyStore>(i), first.version, second)) std::abort();
   }
 }
 
 template <class AnyStore>
 void read_all(AnyStore& store, std::size_t from, std::size_t to) {
   for (std::size_t i = from; i < to; ++i) {
-    const std::optional<Record> found = store.find(keys()[scattered(i)]);
+    const std::optional<Record> found = store.find(key<AnyStore>(scattered(i)));
     if (!found || found->response.size() != response.size()) std::abort();
   }
 }
@@ -171,7 +198,7 @@ void read_all(AnyStore& store, std::size_t from, std::size_t to) {
 template <class AnyStore>
 void read_one(AnyStore& store, std::size_t from, std::size_t to) {
   for (std::size_t i = from; i < to; ++i)
-    if (store.find(keys()[0])->response.size() != response.size()) std::abort();
+    if (store.find(key<AnyStore>(0))->response.size() != response.size()) std::abort();
 }
 
 template <class Guard>
@@ -183,78 +210,72 @@ void pay(Guard& guard, const Fingerprint& request, const IdempotencyKey& key) {
 template <class Guard>
 void pay_all(Guard& guard, std::size_t from, std::size_t to) {
   const Fingerprint request = fingerprint("order", 1);
-  for (std::size_t i = from; i < to; ++i) pay(guard, request, keys()[i]);
+  for (std::size_t i = from; i < to; ++i) pay(guard, request, keys().own[i]);
 }
 template <class Guard>
 void replay_all(Guard& guard, std::size_t from, std::size_t to) {
   const Fingerprint request = fingerprint("order", 1);
-  for (std::size_t i = from; i < to; ++i) pay(guard, request, keys()[scattered(i)]);
+  for (std::size_t i = from; i < to; ++i) pay(guard, request, keys().own[scattered(i)]);
 }
 template <class Guard>
 void replay_one(Guard& guard, std::size_t from, std::size_t to) {
   const Fingerprint request = fingerprint("order", 1);
-  for (std::size_t i = from; i < to; ++i) pay(guard, request, keys()[0]);
+  for (std::size_t i = from; i < to; ++i) pay(guard, request, keys().own[0]);
 }
 
-using Figures = std::map<std::string, double>;  // nanoseconds an operation, or bytes
+std::size_t allocated() {
+  const auto info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
 
-std::size_t allocated() { return mallinfo2().uordblks + mallinfo2().hblkhd; }
-
-/// One repetition for a store alone: each stage on a store of its own or on what the stage before left there.
 template <class AnyStore>
 Figures store_alone(const std::string& name) {
   Figures figures;
   {
     const std::size_t before = allocated();
     AnyStore store;
-    figures[name + " write 1"] =
-        nanoseconds_each(1, key_count, [&](auto from, auto to) { write_all(store, from, to); });
+    alone(figures, name + " write", key_count, [&](auto from, auto to) { write_all(store, from, to); });
     figures[name + " bytes"] = static_cast<double>(allocated() - before) / static_cast<double>(key_count);
-    for (const std::size_t threads : {1u, 2u}) {
-      const std::string suffix = ' ' + std::to_string(threads);
-      figures[name + " read" + suffix] =
-          nanoseconds_each(threads, key_count, [&](auto from, auto to) { read_all(store, from, to); });
-      figures[name + " hot" + suffix] =
-          nanoseconds_each(threads, hot_reads, [&](auto from, auto to) { read_one(store, from, to); });
-    }
+    const auto read = [&](auto from, auto to) { read_all(store, from, to); };
+    const auto hot = [&](auto from, auto to) { read_one(store, from, to); };
+    alone(figures, name + " read", key_count, read);
+    together(figures, name + " read", key_count, read);
+    alone(figures, name + " hot", hot_reads, hot);
+    together(figures, name + " hot", hot_reads, hot);
   }
   AnyStore store;
-  figures[name + " write 2"] =
-      nanoseconds_each(2, key_count, [&](auto from, auto to) { write_all(store, from, to); });
+  together(figures, name + " write", key_count, [&](auto from, auto to) { write_all(store, from, to); });
   return figures;
 }
 
 template <class AnyStore>
 Figures guarded(const std::string& name) {
   Figures figures;
+  const auto pay_with = [](auto& guard) { return [&](auto from, auto to) { pay_all(guard, from, to); }; };
   {
     const std::size_t before = allocated();
     IdempotencyGuard guard{AnyStore{}};
-    figures[name + " pay 1"] =
-        nanoseconds_each(1, key_count, [&](auto from, auto to) { pay_all(guard, from, to); });
+    alone(figures, name + " pay", key_count, pay_with(guard));
     figures[name + " guarded bytes"] =
         static_cast<double>(allocated() - before) / static_cast<double>(key_count);
-    for (const std::size_t threads : {1u, 2u}) {
-      const std::string suffix = ' ' + std::to_string(threads);
-      figures[name + " replay" + suffix] =
-          nanoseconds_each(threads, key_count, [&](auto from, auto to) { replay_all(guard, from, to); });
-      figures[name + " hot replay" + suffix] =
-          nanoseconds_each(threads, hot_reads, [&](auto from, auto to) { replay_one(guard, from, to); });
-    }
+    const auto replay = [&](auto from, auto to) { replay_all(guard, from, to); };
+    const auto hot = [&](auto from, auto to) { replay_one(guard, from, to); };
+    alone(figures, name + " replay", key_count, replay);
+    together(figures, name + " replay", key_count, replay);
+    alone(figures, name + " hot replay", hot_reads, hot);
+    together(figures, name + " hot replay", hot_reads, hot);
   }
   IdempotencyGuard guard{AnyStore{}};
-  figures[name + " pay 2"] =
-      nanoseconds_each(2, key_count, [&](auto from, auto to) { pay_all(guard, from, to); });
+  together(figures, name + " pay", key_count, pay_with(guard));
   return figures;
 }
 
 Figures guard_alone() {
   Figures figures;
   IdempotencyGuard guard{NothingStore{}};
-  figures["guard alone 1"] =
-      nanoseconds_each(1, key_count, [&](auto from, auto to) { pay_all(guard, from, to); });
-  figures["guard alone 2"] =
-      nanoseconds_each(2, key_count, [&](auto from, auto to) { pay_all(guard, from, to); });
+  const auto work = [&](auto from, auto to) { pay_all(guard, from, to); };
+  alone(figures, "guard alone", key_count, work);
+  together(figures, "guard alone", key_count, work);
   return figures;
 }
 
@@ -306,7 +327,9 @@ void limit(const Medians& medians, const char* what, const std::string& mine, do
 }
 
 void print(const Medians& medians) {
-  std::printf("\n%zu keys, medians of %d; ns an operation, or bytes a record\n", key_count, repetitions);
+  std::printf(
+      "\n%zu keys, medians of %d; ns an operation (one thread: of processor time), or bytes a record\n",
+      key_count, repetitions);
   std::printf("%-48s %10s %10s %8s   goal\n", "", "here", "baseline", "ratio");
   std::printf("-- the store alone, against the plain sharded map\n");
   row(medians, "insert + replace, 1 thread", "store write 1", "plain write 1", 0);
@@ -321,12 +344,12 @@ void print(const Medians& medians) {
   row(medians, "new payment, 2 threads", "store pay 2", "plain write 2", 0.85);
   row(medians, "replay, 1 thread", "store replay 1", "plain read 1", 0.9);
   row(medians, "replay, 2 threads", "store replay 2", "plain read 2", 0.9);
-  row(medians, "replay of one hot key, 2 threads against 1", "store hot replay 2", "store hot replay 1", 1.3,
-      Better::higher);
+  row(medians, "replay of one hot key, 2 threads against 1", "store hot replay 2", "store hot replay 1 wall",
+      1.3, Better::higher);
   limit(medians, "bytes a record", "store guarded bytes", 360);
   std::printf("-- the guard over a store that does nothing\n");
   limit(medians, "new payment, 1 thread", "guard alone 1", 500);
-  row(medians, "new payment, 2 threads against 1", "guard alone 2", "guard alone 1", 0, Better::higher);
+  row(medians, "new payment, 2 threads against 1", "guard alone 2", "guard alone 1 wall", 0, Better::higher);
 }
 
 }  // namespace
@@ -340,8 +363,6 @@ int main(int argc, char** argv) {
                  argv[0]);
     return 2;
   }
-  // One arena, so that what a thread frees the next repetition finds again, for both sides alike.
-  mallopt(M_ARENA_MAX, 1);
   keys();
   Medians medians;
   const auto add = [&](const char* name, std::function<Figures()> measure) {
