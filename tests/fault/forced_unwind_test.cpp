@@ -1,0 +1,157 @@
+// A thread that is cancelled inside the callable unwinds through the guard, which lets go of everything.
+
+#include <pthread.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include <paidonce/paidonce.hpp>
+#include <paidonce/testing/manual_clock.hpp>
+
+#include "fault/event.hpp"
+#include "support/catch.hpp"
+
+using namespace paidonce;
+
+namespace {
+
+/// A thread that can be cancelled.
+class Thread {
+ public:
+  explicit Thread(std::function<void()> body) : body_(std::move(body)) {
+    if (pthread_create(&thread_, nullptr, &run, this) != 0) throw std::runtime_error("no thread");
+  }
+  void cancel() { pthread_cancel(thread_); }
+  /// Whether it was unwound, rather than that it returned.
+  bool join_cancelled() {
+    void* result = nullptr;
+    pthread_join(thread_, &result);
+    return result == PTHREAD_CANCELED;
+  }
+
+ private:
+  static void* run(void* self) {
+    static_cast<Thread*>(self)->body_();
+    return nullptr;
+  }
+  std::function<void()> body_;
+  pthread_t thread_{};
+};
+
+/// Says that the thread is here, and stays until it is cancelled.
+[[noreturn]] void wait_for_cancellation(fault::Event& here) {
+  here.happen();
+  std::mutex mutex;
+  std::condition_variable never;
+  std::unique_lock lock(mutex);
+  for (;;) never.wait(lock);
+}
+
+/// Notes that it was destroyed: that the stack was unwound.
+struct Unwound {
+  bool& noted;
+  ~Unwound() { noted = true; }
+};
+
+template <class L>
+void cancel_inside_the_callable(bool saves_a_checkpoint) {
+  ManualClock clock;
+  GuardOptions options;
+  options.lease = std::chrono::seconds(30);
+  IdempotencyGuard<MemoryStore, L, ManualClock&> guard(MemoryStore{}, L{}, clock, options);
+  const IdempotencyKey key("shop", "order-1");
+  const Fingerprint request = fingerprint("order-1");
+  fault::Event inside;
+  bool unwound = false, returned = false;
+  Thread thread([&] {
+    static_cast<void>(guard.execute(key, request, [&](Attempt& attempt) -> PaymentResult<std::string> {
+      const Unwound note{unwound};
+      if (saves_a_checkpoint) attempt.save_checkpoint("charging");
+      wait_for_cancellation(inside);
+    }));
+    returned = true;
+  });
+  REQUIRE(inside.await());
+  thread.cancel();
+  CHECK(thread.join_cancelled());
+  CHECK(unwound);
+  CHECK(!returned);
+
+  // The record tells that somebody was at work; the lock is free, and nothing beats for it any more.
+  const std::optional<Record> left = guard.find(key);
+  REQUIRE(left);
+  CHECK(left->state == State::in_progress);
+  const auto never = []() -> std::string { throw std::logic_error("the callable ran"); };
+  const auto early = guard.execute(key, request, never);
+  CHECK(early.status() == Status::in_progress);
+  CHECK(early.retry_after() > Duration(0));
+  clock.advance(options.lease);
+  CHECK(guard.find(key)->lease_until == left->lease_until);
+  const auto late = guard.execute(key, request, never);
+  CHECK(late.status() == Status::in_doubt);
+  CHECK(late.evidence() == nullptr);
+  CHECK(guard.find(key)->state == State::in_doubt);
+  const auto settled = guard.execute(
+      key, request, []() -> PaymentResult<std::string> { return succeeded("paid"); },
+      [](const Record&) -> PaymentResult<std::string> {
+        return not_executed("the ledger does not have it");
+      });
+  CHECK(settled.succeeded());
+  CHECK(settled.response() == "paid");
+}
+
+}  // namespace
+
+TEST_CASE("a thread cancelled inside the callable lets go of lock and heartbeat, and leaves a doubt",
+          "[fault][unwind]") {
+  const bool saves_a_checkpoint = GENERATE(false, true);
+  cancel_inside_the_callable<KeyedMutex>(saves_a_checkpoint);
+  cancel_inside_the_callable<NoLock>(saves_a_checkpoint);
+}
+
+TEST_CASE("a thread cancelled inside the callable frees the key for the same thread's next call",
+          "[fault][unwind]") {
+  ManualClock clock;
+  IdempotencyGuard guard(MemoryStore{}, KeyedMutex{}, clock);
+  const IdempotencyKey outer("shop", "outer"), inner("shop", "inner");
+  fault::Event inside;
+  Thread thread([&] {
+    static_cast<void>(guard.execute(outer, fingerprint(1), [&]() -> std::string {
+      static_cast<void>(
+          guard.execute(inner, fingerprint(2), [&]() -> std::string { wait_for_cancellation(inside); }));
+      return "";
+    }));
+  });
+  REQUIRE(inside.await());
+  thread.cancel();
+  CHECK(thread.join_cancelled());
+  clock.advance(std::chrono::minutes(1));
+  const auto never = []() -> std::string { throw std::logic_error("the callable ran"); };
+  CHECK(guard.execute(outer, fingerprint(1), never).status() == Status::in_doubt);
+  CHECK(guard.execute(inner, fingerprint(2), never).status() == Status::in_doubt);
+}
+
+TEST_CASE("a thread cancelled while it asks the provider settles nothing", "[fault][unwind]") {
+  ManualClock clock;
+  IdempotencyGuard guard(MemoryStore{}, KeyedMutex{}, clock);
+  const IdempotencyKey key("shop", "order-1");
+  const Fingerprint request = fingerprint("order-1");
+  REQUIRE(guard.execute(key, request, []() -> std::string { throw std::runtime_error("lost"); }).status() ==
+          Status::in_doubt);
+  const auto before = guard.find(key);
+  fault::Event asking;
+  Thread thread([&] {
+    static_cast<void>(guard.reconcile<std::string>(
+        key, [&](const Record&) -> PaymentResult<std::string> { wait_for_cancellation(asking); }));
+  });
+  REQUIRE(asking.await());
+  thread.cancel();
+  CHECK(thread.join_cancelled());
+  CHECK(guard.find(key) == before);
+  const auto settled = guard.reconcile<std::string>(
+      key, [](const Record&) -> PaymentResult<std::string> { return succeeded("paid"); });
+  CHECK(settled.succeeded());
+}

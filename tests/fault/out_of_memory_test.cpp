@@ -1,0 +1,268 @@
+// operator new that fails at the nth allocation inside a call to the guard, once and for ever.
+
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+#include <optional>
+#include <string>
+
+#include <paidonce/paidonce.hpp>
+#include <paidonce/testing/manual_clock.hpp>
+
+#include "support/catch.hpp"
+
+namespace {
+
+/// Of this thread: which of its allocations fail.
+struct Allocations {
+  std::size_t fail_at = 0;  // 0: none
+  std::size_t times = 0;
+  std::size_t seen = 0;
+  std::size_t failed = 0;
+};
+constinit thread_local Allocations allocations;
+
+void count_allocation() {
+  if (allocations.fail_at == 0) return;
+  const std::size_t number = ++allocations.seen;
+  if (number < allocations.fail_at || number - allocations.fail_at >= allocations.times) return;
+  ++allocations.failed;
+  throw std::bad_alloc();
+}
+
+void* allocate(std::size_t size) {
+  count_allocation();
+  if (void* const memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+
+void* allocate_aligned(std::size_t size, std::align_val_t alignment) {
+  count_allocation();
+  const auto align = static_cast<std::size_t>(alignment);
+  if (void* const memory = std::aligned_alloc(align, (size + align - 1) / align * align)) return memory;
+  throw std::bad_alloc();
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) { return allocate(size); }
+void* operator new[](std::size_t size) { return allocate(size); }
+void* operator new(std::size_t size, std::align_val_t alignment) { return allocate_aligned(size, alignment); }
+void* operator new[](std::size_t size, std::align_val_t alignment) {
+  return allocate_aligned(size, alignment);
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  try {
+    return allocate(size);
+  } catch (...) {
+    return nullptr;
+  }
+}
+void* operator new[](std::size_t size, const std::nothrow_t& tag) noexcept { return operator new(size, tag); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+
+using namespace paidonce;
+
+namespace {
+
+/// Fails allocations from its construction to its destruction.
+class Shortage {
+ public:
+  Shortage(std::size_t at, std::size_t times) {
+    allocations.times = times;
+    allocations.seen = allocations.failed = 0;
+    allocations.fail_at = at;
+  }
+  Shortage(const Shortage&) = delete;
+  Shortage& operator=(const Shortage&) = delete;
+  ~Shortage() { allocations.fail_at = 0; }
+};
+
+constexpr std::size_t for_ever = SIZE_MAX;
+
+enum class Does { succeeds, declines, says_not_executed, throws, saves_and_succeeds };
+enum class Finds { nothing, a_success, a_release, a_doubt, an_abandoned_charge, an_expired_success };
+enum class Asks { nobody, the_provider };
+
+struct Path {
+  const char* name;
+  Finds finds;
+  Does does;
+  Asks asks;
+};
+
+constexpr Path paths[] = {
+    {"new, succeeds", Finds::nothing, Does::succeeds, Asks::nobody},
+    {"new, declines", Finds::nothing, Does::declines, Asks::nobody},
+    {"new, not executed", Finds::nothing, Does::says_not_executed, Asks::nobody},
+    {"new, throws", Finds::nothing, Does::throws, Asks::nobody},
+    {"new, saves a checkpoint", Finds::nothing, Does::saves_and_succeeds, Asks::nobody},
+    {"replay", Finds::a_success, Does::succeeds, Asks::nobody},
+    {"released, runs again", Finds::a_release, Does::succeeds, Asks::nobody},
+    {"released, not executed again", Finds::a_release, Does::says_not_executed, Asks::nobody},
+    {"in doubt", Finds::a_doubt, Does::succeeds, Asks::nobody},
+    {"in doubt, asks, runs", Finds::a_doubt, Does::succeeds, Asks::the_provider},
+    {"in doubt, asks, throws", Finds::a_doubt, Does::throws, Asks::the_provider},
+    {"abandoned", Finds::an_abandoned_charge, Does::succeeds, Asks::nobody},
+    {"abandoned, asks, settles", Finds::an_abandoned_charge, Does::succeeds, Asks::the_provider},
+    {"begins anew", Finds::an_expired_success, Does::succeeds, Asks::nobody},
+};
+
+const std::string receipt = "a receipt that is too long to be kept inside of a string";
+
+/// One payment with a ledger that allocates nothing.
+template <class L>
+struct Shop {
+  explicit Shop(const Path& path, bool heartbeat)
+      : guard(MemoryStore{{.shards = 1}}, L{}, clock, options(heartbeat)) {
+    prepare(path.finds);
+  }
+
+  static GuardOptions options(bool heartbeat) {
+    GuardOptions options;
+    options.heartbeat = heartbeat;
+    return options;
+  }
+
+  void prepare(Finds finds) {
+    if (finds == Finds::nothing) return;
+    const Timestamp now = clock.now();
+    const Duration lease = std::chrono::seconds(30), retention = std::chrono::hours(24);
+    Record record;
+    protocol::begin_first(record, {request, now, lease, 77, "4.50 EUR", ""});
+    if (finds == Finds::a_success || finds == Finds::an_expired_success) {
+      protocol::complete(record, {State::succeeded, receipt, "text", now, retention});
+      charges = 1;
+    } else if (finds == Finds::a_release) {
+      protocol::release(record, "nothing was sent, and this is a long reason", now, retention);
+    } else if (finds == Finds::a_doubt) {
+      protocol::doubt(record, "nobody knows, and this is a long reason too", now);
+    } else {
+      charges = 1;
+    }
+    guard.store().insert(key, record);
+    if (finds == Finds::an_expired_success) {
+      clock.advance(retention);
+      charges = 0;  // of the payment to come
+    } else {
+      clock.advance(lease);
+    }
+  }
+
+  PaymentResult<std::string> pay(Does does, Attempt& attempt, std::string& prepared) {
+    ++started;
+    if (does == Does::saves_and_succeeds)
+      attempt.save_checkpoint("a checkpoint that is too long for a small string");
+    if (does == Does::says_not_executed) return PaymentResult<std::string>::not_executed(std::move(prepared));
+    if (does == Does::declines) {
+      ++declines;
+      ++returned;
+      return PaymentResult<std::string>::declined(std::move(prepared));
+    }
+    ++charges;
+    if (does == Does::throws) throw 42;
+    ++returned;
+    return PaymentResult<std::string>::succeeded(std::move(prepared));
+  }
+
+  PaymentResult<std::string> ask() const {
+    if (charges > 0) return PaymentResult<std::string>::succeeded(receipt);
+    if (declines > 0) return PaymentResult<std::string>::declined(receipt);
+    return PaymentResult<std::string>::not_executed("the provider does not have it, as far as it says");
+  }
+
+  ManualClock clock;
+  IdempotencyKey key{"shop", "an order number that is too long for a small string"};
+  Fingerprint request = fingerprint("order", 450, "EUR");
+  IdempotencyGuard<MemoryStore, L, ManualClock&> guard;
+  int charges = 0, declines = 0;  // of the payment that this key stands for now
+  int started = 0, returned = 0;
+};
+
+/// Runs a path with a shortage at the first, the second, ... allocation until none fails; how many did.
+template <class L>
+int run_short_of_memory(const Path& path, std::size_t times, bool heartbeat) {
+  for (std::size_t at = 1;; ++at) {
+    REQUIRE(at < 200);
+    CAPTURE(path.name, at, times, heartbeat);
+    Shop<L> shop(path, heartbeat);
+    const int charged_before = shop.charges;
+    std::string prepared = receipt;
+    std::optional<Outcome<std::string>> outcome;
+    bool out_of_memory = false, other = false;
+    const auto pay = [&](Attempt& attempt) { return shop.pay(path.does, attempt, prepared); };
+    const auto ask = [&](const Record&) { return shop.ask(); };
+    try {
+      const Shortage shortage(at, times);
+      if (path.asks == Asks::nobody)
+        outcome.emplace(shop.guard.execute(shop.key, shop.request, pay));
+      else
+        outcome.emplace(shop.guard.execute(shop.key, shop.request, pay, ask));
+    } catch (const std::bad_alloc&) {
+      out_of_memory = true;
+    } catch (...) {
+      other = true;
+    }
+    const std::size_t failed = allocations.failed;
+    CHECK(!other);
+    CHECK(shop.started <= 1);
+    CHECK(out_of_memory != outcome.has_value());
+    if (out_of_memory) {
+      CHECK(shop.started == 0);
+      CHECK(shop.charges == charged_before);
+    } else if (outcome && shop.returned == 1) {
+      const bool completed = outcome->status() == Status::completed;
+      CHECK((completed || outcome->status() == Status::in_doubt));
+      if (completed) {
+        CHECK(outcome->response() == receipt);
+        CHECK(outcome->succeeded() == (shop.charges == 1));
+        CHECK(shop.guard.find(shop.key)->response == receipt);
+      } else {
+        REQUIRE(outcome->evidence() != nullptr);
+        CHECK(*outcome->evidence() == receipt);
+        CHECK(outcome->evidence_state() == (shop.charges == 1 ? State::succeeded : State::declined));
+      }
+    } else if (outcome && shop.started == 1) {
+      const bool proven = outcome->status() == Status::not_executed;
+      CHECK((proven || outcome->status() == Status::in_doubt));
+      if (proven) CHECK(shop.charges == 0);
+    } else if (outcome && outcome->status() == Status::completed) {
+      CHECK(shop.charges + shop.declines == 1);
+      CHECK(outcome->response() == receipt);
+    }
+    // Memory is back, and so is the customer.
+    shop.clock.advance(std::chrono::minutes(1));
+    std::string again = receipt;
+    const Does next = path.does == Does::declines ? Does::declines : Does::succeeds;
+    const auto settled = shop.guard.execute(
+        shop.key, shop.request, [&](Attempt& attempt) { return shop.pay(next, attempt, again); }, ask);
+    CHECK(settled.status() == Status::completed);
+    CHECK(shop.charges + shop.declines == 1);
+    if (settled.status() == Status::completed) CHECK(settled.response() == receipt);
+    if (failed == 0) return static_cast<int>(at) - 1;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("whichever allocation fails, the callable is not started or its result is not lost",
+          "[fault][memory]") {
+  const std::size_t times = GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{3}, for_ever);
+  const bool heartbeat = GENERATE(false, true);
+  for (const Path& path : paths) {
+    const int with_lock = run_short_of_memory<KeyedMutex>(path, times, heartbeat);
+    const int without = run_short_of_memory<NoLock>(path, times, heartbeat);
+    CAPTURE(path.name);
+    CHECK(with_lock > 0);
+    CHECK(without > 0);
+  }
+}
