@@ -1,0 +1,44 @@
+// One line for each lock.
+
+#include <paidonce/locks/keyed_mutex.hpp>
+#include <paidonce/locks/no_lock.hpp>
+
+#include "support/catch.hpp"
+// Catch2 comes first.
+#include <paidonce/testing/conformance_catch.hpp>
+
+using namespace paidonce;
+
+namespace {
+
+struct Keyed {
+  KeyedMutex make() { return KeyedMutex(); }
+};
+
+/// Two threads of one process are all that a KeyedMutex keeps apart: its other handle is itself.
+struct KeyedByReference {
+  KeyedMutex lock = KeyedMutex();
+  KeyedMutex& make() {
+    lock = KeyedMutex();
+    return lock;
+  }
+  KeyedMutex& second_handle() { return lock; }
+};
+
+struct None {
+  NoLock make() { return {}; }
+};
+
+}  // namespace
+
+TEST_CASE("KeyedMutex is a lock", "[conformance][lock]") { check_lock_conformance<Keyed>(); }
+TEST_CASE("KeyedMutex is a lock for those who refer to it", "[conformance][lock]") {
+  check_lock_conformance<KeyedByReference>();
+}
+
+TEST_CASE("NoLock keeps nobody out, and does not claim to", "[conformance][lock]") {
+  const ConformanceReport report = run_lock_conformance(None(), {.patience = Duration(150)});
+  CHECK(report.failed("exclusion.second_caller_gets_nothing"));
+  CHECK(report.failed("exclusion.under_threads"));
+  CHECK_FALSE(report.failed("release.on_destruction"));
+}

@@ -1,0 +1,67 @@
+// One line for each store.
+
+#include <cstddef>
+#include <cstdint>
+
+#include <paidonce/stores/memory.hpp>
+#include <paidonce/testing/fault_store.hpp>
+#include <paidonce/testing/store_skeleton.hpp>
+#include <paidonce/testing/transactional_store.hpp>
+
+#include "support/catch.hpp"
+// Catch2 comes first.
+#include <paidonce/testing/conformance_catch.hpp>
+
+using namespace paidonce;
+
+namespace {
+
+struct SameHash {
+  std::uint64_t operator()(const IdempotencyKey&) const noexcept { return 42; }
+};
+
+struct Memory {
+  MemoryStore make() { return MemoryStore(); }
+  MemoryStore make_with_room_for(std::size_t records) { return MemoryStore({.max_records = records}); }
+  auto make_colliding() { return BasicMemoryStore<SameHash>(); }
+};
+
+struct Skeleton {
+  SkeletonStore make() { return {}; }
+};
+
+/// A store that the suite refers to, and that can be cut off.
+struct Faulty {
+  using Below = FaultStore<SkeletonStore>;
+  Below make() { return Below(SkeletonStore()); }
+  void break_backend(Below& store) { store.inject({.times = Fault::for_ever}); }
+  void mend_backend(Below& store) { store.heal(); }
+};
+
+struct Transactional {
+  TransactionalMemoryStore make() { return TransactionalMemoryStore(); }
+};
+
+struct FaultyMemory {
+  MemoryStore below = MemoryStore();
+  FaultStore<MemoryStore&> make() {
+    below = MemoryStore();
+    return FaultStore<MemoryStore&>(below);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("MemoryStore is a store", "[conformance][store]") { check_store_conformance<Memory>(); }
+TEST_CASE("the store to start from is a store", "[conformance][store]") {
+  check_store_conformance<Skeleton>();
+}
+TEST_CASE("a fault store is a store until it fails", "[conformance][store]") {
+  check_store_conformance<Faulty>();
+}
+TEST_CASE("a fault store around MemoryStore is as good as that", "[conformance][store]") {
+  check_store_conformance<FaultyMemory>();
+}
+TEST_CASE("the store with transactions is a store", "[conformance][store]") {
+  check_store_conformance<Transactional>();
+}
