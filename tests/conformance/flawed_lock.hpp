@@ -25,6 +25,7 @@ enum class LockFlaw {
   none,
   goes_ahead_when_time_is_up,
   checks_then_takes,
+  lets_its_owner_in_again,
   frees_entry_under_a_waiter,
   waiter_in_vain_releases,
   never_released,
@@ -62,6 +63,7 @@ inline int thread_number() {
 class FlawedLock {
   struct Entry {
     bool held = false;
+    int owner = 0;
     int waiters = 0;
     int woken = 0;
   };
@@ -148,11 +150,13 @@ class FlawedLock {
       table_->entries[id].held = true;
       return Hold(table_, id);
     }
-    if (!free(id) && !await(id, wait, lock)) {
+    const bool again = has(LockFlaw::lets_its_owner_in_again) && table_->entries[id].owner == thread_number();
+    if (!free(id) && !again && !await(id, wait, lock)) {
       if (has(LockFlaw::waiter_in_vain_releases)) table_->entries.erase(id);
       if (!has(LockFlaw::goes_ahead_when_time_is_up) || wait.count() == 0) return std::nullopt;
     }
     table_->entries[id].held = true;
+    table_->entries[id].owner = thread_number();
     return Hold(table_, id);
   }
 

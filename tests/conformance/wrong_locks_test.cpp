@@ -24,6 +24,7 @@ struct Case {
 const std::vector<Case> exclusion = {
     {LockFlaw::goes_ahead_when_time_is_up, "wait.is_bounded"},
     {LockFlaw::checks_then_takes, "exclusion.under_threads"},
+    {LockFlaw::lets_its_owner_in_again, "exclusion.within_one_thread"},
     {LockFlaw::frees_entry_under_a_waiter, "wait.in_vain_leaves_no_trace"},
     {LockFlaw::waiter_in_vain_releases, "exclusion.second_caller_gets_nothing"},
     {LockFlaw::checks_then_takes, "churn.freed_and_taken_again"},

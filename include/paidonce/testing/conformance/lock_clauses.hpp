@@ -2,6 +2,8 @@
 // The clauses about one key and few callers: who gets it, how long they wait, and when it is given back.
 
 #include <chrono>
+#include <cstddef>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -25,6 +27,22 @@ void lock_hold_clauses(Run& run, MakeBench make_bench) {
     auto bench = make_bench();
     [[maybe_unused]] const auto held = bench.hold(key);
     for (int i = 0; i < 3; ++i) bench.expect_held(key, "of a key that is held");
+  });
+
+  run.clause("exclusion.within_one_thread", [&] {
+    auto bench = make_bench();
+    bench.race(1, std::make_shared<int>(), [](std::size_t, auto& lock, int&) {
+      const IdempotencyKey same("suite", "one thread");
+      auto held = lock.acquire(same, Duration(0));
+      expect(held.has_value(), "acquire of a free key: expected a hold, saw nullopt");
+      expect(!lock.acquire(same, Duration(0)),
+             "acquire of a key that the same thread holds: expected nullopt, saw a second hold");
+      expect(!lock.acquire(same, Duration(1)),
+             "acquire of a key that the same thread holds: expected nullopt, saw a second hold");
+      held.reset();
+      expect(lock.acquire(same, Duration(0)).has_value(),
+             "acquire after the release by the same thread: expected a hold, saw nullopt");
+    });
   });
 
   run.clause("release.on_destruction", [&] {
