@@ -22,6 +22,13 @@ bool granted() noexcept {
   return true;
 }
 
+[[gnu::noinline]] void* allocate(std::size_t size, std::align_val_t alignment = std::align_val_t(16)) {
+  const auto align = static_cast<std::size_t>(alignment);
+  if (void* memory = granted() ? std::aligned_alloc(align, (size + align - 1) / align * align) : nullptr)
+    return memory;
+  throw std::bad_alloc();
+}
+
 struct Exhausted {
   explicit Exhausted(long after) { allocations_left = after; }
   ~Exhausted() { allocations_left = -1; }
@@ -29,12 +36,49 @@ struct Exhausted {
 
 }  // namespace
 
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  if (void* memory = granted() ? std::malloc(size) : nullptr) return memory;
-  throw std::bad_alloc();
+// All forms of it: sanitizers bring their own of those that are not replaced, and would mix them up.
+[[gnu::noinline]] void* operator new(std::size_t size) { return allocate(size); }
+[[gnu::noinline]] void* operator new[](std::size_t size) { return allocate(size); }
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
+  return allocate(size, alignment);
+}
+[[gnu::noinline]] void* operator new[](std::size_t size, std::align_val_t alignment) {
+  return allocate(size, alignment);
+}
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return std::malloc(size);
+}
+[[gnu::noinline]] void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  return std::malloc(size);
 }
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete[](void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment,
+                                     const std::nothrow_t&) noexcept {
+  return std::aligned_alloc(static_cast<std::size_t>(alignment), size);
+}
+[[gnu::noinline]] void* operator new[](std::size_t size, std::align_val_t alignment,
+                                       const std::nothrow_t&) noexcept {
+  return std::aligned_alloc(static_cast<std::size_t>(alignment), size);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
+  std::free(memory);
+}
+[[gnu::noinline]] void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
+  std::free(memory);
+}
 
 using namespace paidonce;
 
