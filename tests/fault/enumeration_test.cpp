@@ -2,7 +2,11 @@
 // path through the guard.
 
 #include <cstddef>
+#include <optional>
+#include <stdexcept>
 #include <string>
+#include <system_error>
+#include <thread>
 
 #include "fault/paths.hpp"
 #include "support/catch.hpp"
@@ -15,12 +19,12 @@ constexpr std::size_t for_ever = Fault::for_ever;
 
 /// Runs a path with a fault at the first, the second, ... place, until none is reached any more.
 /// `arm(trial, at)` sets it; `reached(trial)` tells after the call.
-template <class L, class Arm, class Reached>
+template <class L, class S = MemoryStore, class Arm, class Reached>
 int enumerate(const Path& path, const std::string& what, LateWrites late, const Arm& arm,
               const Reached& reached) {
   for (std::size_t at = 1;; ++at) {
     REQUIRE(at < 100);
-    Trial<L> trial(path);
+    Trial<L, S> trial(path);
     arm(trial, at);
     trial.call();
     const bool was_reached = reached(trial);
@@ -43,7 +47,7 @@ const char* name_of(FaultKind kind) {
   return "";
 }
 
-template <class L>
+template <class L, class S = MemoryStore>
 int enumerate_store_faults(const Path& path, LateWrites late) {
   int reached = 0;
   for (const FaultKind kind : {FaultKind::throws_before, FaultKind::throws_after, FaultKind::lands_later})
@@ -54,7 +58,7 @@ int enumerate_store_faults(const Path& path, LateWrites late) {
         if (kind != FaultKind::lands_later && delay > 0) continue;
         const std::string what =
             std::string(name_of(kind)) + " x" + std::to_string(times) + " delay " + std::to_string(delay);
-        reached += enumerate<L>(
+        reached += enumerate<L, S>(
             path, what, late,
             [&](auto& trial, std::size_t at) {
               trial.world.store.inject({.kind = kind, .at = at, .times = times, .delay = delay});
@@ -75,13 +79,19 @@ TEST_CASE("whatever store call fails, the answer is right and the next call find
     CHECK(on_this_path > 0);
     reached += on_this_path;
   }
-  CAPTURE(reached);
   CHECK(reached > 4000);
 }
 
 TEST_CASE("the same without a lock", "[fault][store]") {
   for (const Path& path : paths)
     CHECK(enumerate_store_faults<NoLock>(path, LateWrites::before_the_next_call) > 0);
+}
+
+TEST_CASE("the same with a store that is locked before it is read", "[fault][store]") {
+  for (const Path& path : paths) {
+    CHECK(enumerate_store_faults<KeyedMutex, RemoteStore>(path, LateWrites::before_the_next_call) > 0);
+    CHECK(enumerate_store_faults<NoLock, RemoteStore>(path, LateWrites::after_it) > 0);
+  }
 }
 
 TEST_CASE("two faults of any kinds in one call leave the answer right", "[fault][store]") {
@@ -205,6 +215,29 @@ TEST_CASE("a refuse_if that throws writes nothing and starts nothing", "[fault][
       world.key, world.request, [&](Attempt& attempt) { return world.ledger.charge(attempt.provider_key()); },
       options);
   CHECK(paid.succeeded());
+}
+
+TEST_CASE("a lock that throws while a duplicate waits tells it, and the payment goes on", "[fault][lock]") {
+  const std::size_t at = GENERATE(std::size_t{1}, std::size_t{2});
+  World<> world(quiet());
+  CallOptions patient;
+  patient.wait = std::chrono::minutes(1);
+  std::optional<std::error_code> told;
+  const auto outcome = world.guard.execute(world.key, world.request, [&](Attempt& attempt) {
+    std::thread duplicate([&] {
+      world.lock.wire.set(at, 1);
+      try {
+        static_cast<void>(world.guard.execute(world.key, world.request, must_not_run, patient));
+      } catch (const Error& error) {
+        told = error.code();
+      }
+    });
+    duplicate.join();
+    return world.ledger.charge(attempt.provider_key());
+  });
+  CHECK(told == errc::lock_unavailable);
+  CHECK(outcome.succeeded());
+  CHECK(!world.ledger.charged_twice());
 }
 
 TEST_CASE("what reconcile throws proves nothing, NotExecuted included", "[fault][reconcile]") {

@@ -216,6 +216,9 @@ int run_short_of_memory(const Path& path, std::size_t times, bool heartbeat) {
     CHECK(!other);
     CHECK(shop.started <= 1);
     CHECK(out_of_memory != outcome.has_value());
+    if (outcome && (path.finds == Finds::nothing || path.finds == Finds::a_release ||
+                    path.finds == Finds::an_expired_success))
+      CHECK(shop.started == 1);
     if (out_of_memory) {
       CHECK(shop.started == 0);
       CHECK(shop.charges == charged_before);

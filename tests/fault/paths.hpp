@@ -120,7 +120,7 @@ inline constexpr std::array paths = {
 enum class LateWrites { before_the_next_call, after_it };
 
 /// One call under faults, and the calls after it. What is wrong is collected, as text.
-template <class L = KeyedMutex>
+template <class L = KeyedMutex, class S = MemoryStore>
 class Trial {
  public:
   explicit Trial(const Path& path) : path_(path), world(options(path)) {
@@ -184,7 +184,7 @@ class Trial {
   const Path path_;
 
  public:
-  World<L> world;
+  World<L, S> world;
 
  private:
   void require(bool holds, std::string_view otherwise) {
@@ -312,6 +312,9 @@ class Trial {
       require(started_by_call_ == 0, "started, yet threw: " + exception_);
       return;
     }
+    const bool must_begin = path_.before == Before::nothing || path_.before == Before::released ||
+                            path_.before == Before::expired;
+    require(!must_begin || started_by_call_ == 1, "an answer, although nothing was started");
     const std::optional<Record> record = world.record();
     require(record.has_value(), "an answer without a record");
     if (!record) return;

@@ -141,17 +141,23 @@ class Ledger {
   std::map<std::string, Entry> entries_ = {};
 };
 
-template <class L = KeyedMutex>
+/// A store that is far away: the guard does not read it before it locks.
+struct RemoteStore : MemoryStore {
+  using MemoryStore::MemoryStore;
+  static constexpr bool local_find = false;
+};
+
+template <class L = KeyedMutex, class S = MemoryStore>
 struct World {
   explicit World(GuardOptions options) : guard(store, lock, clock, options) {}
 
   IdempotencyKey key{"shop", "order-1001"};
   Fingerprint request = fingerprint("order-1001", "4.50", "EUR");
-  FaultStore<MemoryStore> store{MemoryStore{MemoryStoreOptions{.shards = 1}}};
+  FaultStore<S> store{S(MemoryStoreOptions{.shards = 1})};
   TripLock<L> lock = {};
   TripClock clock = {};
   Ledger ledger = {};
-  IdempotencyGuard<FaultStore<MemoryStore>&, TripLock<L>&, TripClock&> guard;
+  IdempotencyGuard<FaultStore<S>&, TripLock<L>&, TripClock&> guard;
 
   std::optional<Record> record() { return store.inner().find(key); }
   std::string provider_key_of(const Record& payment) const { return provider_key(key, payment.created_at); }
