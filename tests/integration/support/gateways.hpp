@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdlib>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
@@ -18,6 +19,7 @@
 #include <nlohmann/json.hpp>
 
 #include "process.hpp"
+#include "support/catch.hpp"
 
 namespace integration {
 
@@ -87,6 +89,13 @@ class OutputPipe {
   int ends_[2] = {-1, -1};
 };
 
+/// What a gateway under ThreadSanitizer leaves out, besides what the environment says.
+inline std::string sanitizer_options() {
+  const char* const given = std::getenv("TSAN_OPTIONS");
+  return std::string("TSAN_OPTIONS=suppressions=" THREAD_SANITIZER_SUPPRESSIONS) +
+         (given != nullptr ? " " : "") + (given != nullptr ? given : "");
+}
+
 /// Our own gateway. When it crashes, as it may be told to, it is started again on the same port and ledger.
 class Gateway {
  public:
@@ -103,6 +112,7 @@ class Gateway {
       if (running_) process_->signal(SIGTERM);
     }
     keeper_.join();
+    CHECK(last_status_ == 0);  // a sanitizer's finding, for one, is another
   }
   Gateway(const Gateway&) = delete;
   Gateway& operator=(const Gateway&) = delete;
@@ -136,9 +146,10 @@ class Gateway {
     OutputPipe output;
     std::vector<std::string> command = {program_, "--ledger", ledger_.string(), "--port", port_};
     command.insert(command.end(), options_.begin(), options_.end());
-    process_.emplace(command, output.writer(), STDERR_FILENO);
+    process_.emplace(command, output.writer(), STDERR_FILENO, std::vector{sanitizer_options()});
     output.close_writer();
     const std::string line = output.line();
+    if (port_ != "0") return;  // started again, where it was
     if (const auto at = line.find("http://"); at != std::string::npos) provider_ = Provider(line.substr(at));
     port_ = provider_.url().substr(provider_.url().rfind(':') + 1);
   }
@@ -150,7 +161,12 @@ class Gateway {
       const std::lock_guard lock(mutex_);
       const int status = process_->wait();
       running_ = false;
-      if (stopping_ || status != 128 + SIGKILL) return;
+      last_status_ = status;
+      if (status != 128 + SIGKILL) return;  // it was told to stop, or it failed
+      if (stopping_) {
+        last_status_ = 0;  // it crashed as it was told to, and nobody needs it any more
+        return;
+      }
       start();
       running_ = true;
       ++starts_;
@@ -168,6 +184,7 @@ class Gateway {
   std::optional<Process> process_;
   bool running_ = true, stopping_ = false;
   std::size_t starts_ = 1;
+  int last_status_ = 0;
   std::thread keeper_;
 };
 
