@@ -130,6 +130,7 @@ class FlawedStore {
 
   std::size_t erase_expired(Timestamp now, std::size_t limit) {
     if (has(Flaw::sweep_ignores_limit)) limit = std::numeric_limits<std::size_t>::max();
+    if (has(Flaw::sweep_erases_nothing)) return 0;
     std::vector<std::string> chosen;
     std::size_t looked_at = 0;
     std::unique_lock lock(b_->mutex);

@@ -47,6 +47,7 @@ enum class Flaw {
   full_refuses_replace,
   // sweeps
   sweep_checks_then_erases,
+  sweep_erases_nothing,
   sweep_erases_in_progress,
   sweep_erases_in_doubt,
   sweep_erases_checkpoints,
