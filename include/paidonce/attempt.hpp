@@ -82,7 +82,7 @@ class Attempt {
   /// what the store throws when its fate stays unknown; the payment is not over for that.
   void extend_lease() {
     refuse_in_transaction("extend_lease()");
-    change([this](Record& record, Timestamp now) { protocol::extend(record, now, lease_); });
+    change(nullptr);
   }
 
   /// What this or an earlier attempt at the payment saved last; empty at first.
@@ -97,8 +97,7 @@ class Attempt {
   void save_checkpoint(std::string_view checkpoint) {
     refuse_in_transaction("save_checkpoint()");
     checkpoint_saved_.store(true, std::memory_order_relaxed);
-    change(
-        [checkpoint](Record& record, Timestamp now) { protocol::save_checkpoint(record, now, checkpoint); });
+    change(&checkpoint);
   }
 
  protected:
@@ -133,30 +132,33 @@ class Attempt {
                              " in execute_in_transaction: a transaction cannot undo what is done outside it");
   }
 
-  [[noreturn]] void lose() {
+  [[noreturn, gnu::cold]] void lose() {
     lost_.store(true, std::memory_order_relaxed);
     throw Error(errc::lease_lost,
                 "the record of this attempt moved on: do not send anything more to the provider");
   }
 
-  /// Writes the attempt's record, changed, over its last version. One whose fate stayed unknown is read back
-  /// first.
-  template <class Change>
-  void change(const Change& make) {
+  /// Writes the attempt's record, with a new checkpoint or else with a longer lease, over its last version.
+  /// One whose fate stayed unknown is read back first.
+  [[gnu::cold]] void change(const std::string_view* new_checkpoint) {
     std::lock_guard lock(mutex_);
     if (lost_.load(std::memory_order_relaxed)) lose();
     if (uncertain_) adopt(port_.find());
     for (int again = 0; again < 3; ++again) {
       const detail::BootTime started = detail::boot_now();
       Record next = record_;
-      make(next, port_.now());
+      if (new_checkpoint)
+        protocol::save_checkpoint(next, port_.now(), *new_checkpoint);
+      else
+        protocol::extend(next, port_.now(), lease_);
       flow::Write write;
       write.start_replace(record_.version);
       follow(write, next);
       if (write.fate() == flow::Write::Fate::stored) {
         record_ = std::move(next);
         lease_until_.store(record_.lease_until.time_since_epoch().count(), std::memory_order_relaxed);
-        lease_ends_.store(boot_end_of_lease(started), std::memory_order_relaxed);
+        if (!new_checkpoint)
+          lease_ends_.store(detail::boot_after(started, lease_), std::memory_order_relaxed);
         return;
       }
       if (write.fate() == flow::Write::Fate::unknown) {
@@ -168,21 +170,15 @@ class Attempt {
     lose();
   }
 
-  detail::BootTime boot_end_of_lease(detail::BootTime started) const noexcept {
-    return record_.lease_until == saturating_add(record_.updated_at, lease_)
-               ? detail::boot_after(started, lease_)
-               : lease_ends_.load(std::memory_order_relaxed);  // a checkpoint does not extend it
-  }
-
   /// The store has this attempt's own record, by a write whose reply was lost; anything else means that it
   /// moved on.
-  void adopt(std::optional<Record>&& there) {
+  [[gnu::cold]] void adopt(std::optional<Record>&& there) {
     if (!there || there->state != State::in_progress || !protocol::same_attempt(*there, record_)) lose();
     record_ = std::move(*there);
     uncertain_ = false;
   }
 
-  void follow(flow::Write& write, const Record& next) {
+  [[gnu::cold]] void follow(flow::Write& write, const Record& next) {
     while (write.fate() == flow::Write::Fate::open) {
       const bool writing = write.need() == flow::Write::Need::replace;
       try {

@@ -173,7 +173,7 @@ class Payment {
   }
 
   /// Answers `Ask::find`, `insert` and `replace`: the store threw.
-  void failed(std::exception_ptr failure, Timestamp now) {
+  [[gnu::cold]] void failed(std::exception_ptr failure, Timestamp now) {
     if (step_ == Step::look || step_ == Step::look_again) return fail(std::move(failure));
     write_.failed(std::move(failure));
     after_write(now, protocol::Holder::may_live);
@@ -209,10 +209,10 @@ class Payment {
 
   /// Instead of `paid`, or after it: memory ran out, or the clock threw. The answer is in doubt, and never
   /// fails.
-  void broke_off() noexcept { end_in_doubt(copy_of("not recorded")); }
+  [[gnu::cold]] void broke_off() noexcept { end_in_doubt(copy_of("not recorded")); }
 
   /// Answers `Ask::reconcile`.
-  void reconciled(Said&& said, Timestamp now) {
+  [[gnu::cold]] void reconciled(Said&& said, Timestamp now) {
     said_ = std::move(said);
     if (said_.report == Report::in_doubt) return end_in_doubt(std::move(said_.reason));
     write_.start_replace(record_.version);
@@ -280,7 +280,7 @@ class Payment {
     }
   }
 
-  void decide_without_payment(Timestamp now, protocol::Holder holder) {
+  [[gnu::cold]] void decide_without_payment(Timestamp now, protocol::Holder holder) {
     const bool by_a_person = terms_.purpose == Purpose::resolve;
     switch (record_.state) {
       case State::in_doubt: return ask_provider();
@@ -322,13 +322,13 @@ class Payment {
     step_ = must_look_first() ? Step::admit : Step::begin;
   }
 
-  void hold_back(Timestamp now) {
+  [[gnu::cold]] void hold_back(Timestamp now) {
     const bool may_wait = terms_.wait.count() > 0 && !time_up_;
     if (!may_wait) return end_in_progress(protocol::retry_after(record_, now, terms_.lease));
     step_ = lock_asked_ ? Step::wait : Step::lock;
   }
 
-  void mark(Timestamp now, protocol::Holder holder) {
+  [[gnu::cold]] void mark(Timestamp now, protocol::Holder holder) {
     write_.start_replace(record_.version);
     protocol::doubt(record_,
                     holder == protocol::Holder::gone ? "abandoned: the process that ran this attempt is dead"
@@ -365,7 +365,7 @@ class Payment {
     return terms_.purpose == Purpose::pay && record_.state == State::released;
   }
 
-  void after_unknown() {
+  [[gnu::cold]] void after_unknown() {
     if (step_ == Step::record || step_ == Step::settle)
       return end_in_doubt(copy_of("the result could not be recorded: the store failed"));
     fail(write_.failure());
@@ -373,7 +373,7 @@ class Payment {
 
   /// The record is no longer what this attempt wrote last. If it is still this attempt's, the attempt says
   /// how it ended.
-  void after_record_moved(Timestamp now) {
+  [[gnu::cold]] void after_record_moved(Timestamp now) {
     std::optional<Record>& there = write_.there();
     const bool mine = there && protocol::same_attempt(*there, record_) && ++conflicts_ <= most_conflicts;
     if (!mine || there->state == State::succeeded || there->state == State::declined) {
@@ -427,7 +427,7 @@ class Payment {
   }
 
   /// With evidence where the callable, or the provider, did return a response.
-  void end_in_doubt(std::string&& reason) noexcept {
+  [[gnu::cold]] void end_in_doubt(std::string&& reason) noexcept {
     ending_.reason = std::move(reason);
     ending_.cause = std::move(said_.cause);
     if (said_.state_of_response) {
@@ -437,7 +437,7 @@ class Payment {
     end(Status::in_doubt);
   }
 
-  void end_in_progress(Duration retry_after) noexcept {
+  [[gnu::cold]] void end_in_progress(Duration retry_after) noexcept {
     ending_.retry_after = retry_after;
     end(Status::in_progress);
   }
@@ -447,12 +447,14 @@ class Payment {
     step_ = Step::end;
   }
 
-  void fail(std::exception_ptr error) noexcept {
+  [[gnu::cold]] void fail(std::exception_ptr error) noexcept {
     error_ = std::move(error);
     step_ = Step::end;
   }
 
-  void fail_wrong_state(const char* why) { fail(std::make_exception_ptr(Error(errc::wrong_state, why))); }
+  [[gnu::cold]] void fail_wrong_state(const char* why) {
+    fail(std::make_exception_ptr(Error(errc::wrong_state, why)));
+  }
 
   Duration short_pause() const noexcept {
     return terms_.lease < Duration(1000) ? terms_.lease : Duration(1000);
@@ -465,7 +467,7 @@ class Payment {
 
   /// Why this attempt leaves the payment in doubt. One that was not executed itself, but followed another in
   /// doubt, proves nothing of that one.
-  std::string doubt_note() const noexcept {
+  [[gnu::cold]] std::string doubt_note() const noexcept {
     if (said_.report != Report::not_executed) return copy_of(said_.reason);
     try {
       return "an earlier attempt is in doubt; this one was not executed: " + said_.reason;
@@ -475,7 +477,7 @@ class Payment {
   }
 
   /// The record's note with `why` and the call's annotation behind it.
-  std::string annotated(std::string_view why) const {
+  [[gnu::cold]] std::string annotated(std::string_view why) const {
     std::string note = record_.note;
     for (const std::string_view line : {why, terms_.annotation}) {
       if (line.empty()) continue;

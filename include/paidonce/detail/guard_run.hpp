@@ -30,12 +30,13 @@ class IdempotencyGuard<S, L, C, O>::OneCall {
 
   void find();
   std::optional<Hold> lock();
+  [[gnu::cold]] std::optional<Hold> wait_for_lock();
   void insert();
   void replace();
-  void wait();
+  [[gnu::cold]] void wait();
   void pay();
 
-  void store_failed(events::StoreCall what) {
+  [[gnu::cold]] void store_failed(events::StoreCall what) {
     const std::exception_ptr failure = std::current_exception();
     guard_.observer_.on(events::StoreFailed{call_.key, what});
     payment_.failed(failure, now());
@@ -126,6 +127,12 @@ template <Store S, Lock L, Clock C, Observer O>
 auto IdempotencyGuard<S, L, C, O>::OneCall::lock() -> std::optional<Hold> {
   std::optional<Hold> hold = guard_.lock_.acquire(call_.key, Duration(0));
   if (hold || terms_.wait.count() == 0) return hold;
+  return wait_for_lock();
+}
+
+template <Store S, Lock L, Clock C, Observer O>
+auto IdempotencyGuard<S, L, C, O>::OneCall::wait_for_lock() -> std::optional<Hold> {
+  std::optional<Hold> hold;
   const auto since = Steady::now();
   for (auto left = deadline_ - since; !hold && left.count() > 0; left = deadline_ - Steady::now()) {
     guard_.refuse_when_shutting_down();
@@ -214,7 +221,7 @@ class IdempotencyGuard<S, L, C, O>::OneCall::RunningAttempt final : public Attem
     guard_.observer_.on(events::StoreFailed{key(), call});
   }
 
-  detail::BootTime beat() noexcept override {
+  [[gnu::cold]] detail::BootTime beat() noexcept override {
     const detail::BootTime started = detail::boot_now();
     try {
       extend_lease();

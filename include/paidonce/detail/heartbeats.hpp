@@ -53,11 +53,7 @@ class Heartbeats {
 
   /// Makes sure that the thread runs. Throws `std::system_error` where there can be none.
   void start() {
-    if (started_.load(std::memory_order_acquire)) return;
-    std::lock_guard lock(mutex_);
-    if (started_.load(std::memory_order_relaxed)) return;
-    thread_ = std::thread([this] { run(); });
-    started_.store(true, std::memory_order_release);
+    if (!started_.load(std::memory_order_acquire)) start_thread();
   }
 
   void add(Beat& beat, BootTime due) noexcept {
@@ -103,7 +99,14 @@ class Heartbeats {
     return shards_[(address >> 12 ^ address >> 20) % shards_.size()];
   }
 
-  void run() noexcept {
+  [[gnu::cold]] void start_thread() {
+    std::lock_guard lock(mutex_);
+    if (started_.load(std::memory_order_relaxed)) return;
+    thread_ = std::thread([this] { run(); });
+    started_.store(true, std::memory_order_release);
+  }
+
+  [[gnu::cold]] void run() noexcept {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
       poked_ = false;
@@ -125,7 +128,7 @@ class Heartbeats {
   }
 
   /// Makes all beats that are due; the earliest time of those that are not.
-  BootTime make_round() noexcept {
+  [[gnu::cold]] BootTime make_round() noexcept {
     BootTime earliest = never;
     for (Shard& shard : shards_) {
       std::unique_lock lock(shard.mutex);
