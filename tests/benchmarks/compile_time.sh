@@ -22,13 +22,12 @@ flags=(-std=c++20 -O2 -I "$include")
 calls() {  # calls <number>: a function with a call each
   for ((i = 0; i < $1; ++i)); do
     cat <<CALL
-std::string call_$i(paidonce::IdempotencyGuard<paidonce::MemoryStore>& guard, const std::string& order) {
-  auto outcome = guard.execute(paidonce::IdempotencyKey{"shop", order}, paidonce::fingerprint(order, $i),
-                               [&](paidonce::Attempt& attempt) -> paidonce::PaymentResult<std::string> {
-                                 if (order.size() == $i) return paidonce::declined(order);
-                                 return paidonce::succeeded(std::string(attempt.provider_key()));
-                               });
-  return outcome.succeeded() ? std::move(outcome).response() : std::string();
+bool call_$i(paidonce::IdempotencyGuard<paidonce::MemoryStore>& guard, const paidonce::IdempotencyKey& key,
+             const paidonce::Fingerprint& request, const std::string& reply) {
+  return guard.execute(key, request, [&](paidonce::Attempt&) -> paidonce::PaymentResult<std::string> {
+    if (reply.size() == $i) return paidonce::declined(reply);
+    return paidonce::succeeded(reply);
+  }).succeeded();
 }
 CALL
   done

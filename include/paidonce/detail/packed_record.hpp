@@ -32,11 +32,11 @@ class PackedRecord {
   using Owner = std::unique_ptr<const PackedRecord, Free>;
 
   /// Throws std::bad_alloc, and `store_full` for a text of 4 GiB and more.
-  static Owner make(std::string_view key, std::uint32_t hash, const Record& record) {
+  [[gnu::noinline]] static Owner make(std::string_view key, std::uint32_t hash, const Record& record) {
     const auto texts = texts_of<const std::string>(record);
     std::size_t size = sizeof(PackedRecord) + key.size();
     for (const std::string* text : texts) {
-      if (text->size() > UINT32_MAX) throw Error(errc::store_full, "a record field is longer than 4 GiB");
+      if (text->size() > UINT32_MAX) refuse("a record field is longer than 4 GiB");
       size += text->size();
     }
     const Wide wide = numbers_of(record, texts);
@@ -58,6 +58,11 @@ class PackedRecord {
     return Owner(head);
   }
 
+  /// Throws `store_full`.
+  [[noreturn, gnu::cold, gnu::noinline]] static void refuse(const char* why) {
+    throw Error(errc::store_full, why);
+  }
+
   std::uint32_t hash() const noexcept { return hash_; }
   Version version() const noexcept { return version_; }
   State state() const noexcept { return state_; }
@@ -73,7 +78,7 @@ class PackedRecord {
   }
 
   /// Fills a record that is as `Record{}`. Throws std::bad_alloc.
-  void unpack(Record& record) const {
+  [[gnu::noinline]] void unpack(Record& record) const {
     const Wide found = numbers();
     record.fingerprint =
         Fingerprint::from_digest(static_cast<FingerprintAlgorithm>(layout_and_algorithm_ >> 1), digest_);

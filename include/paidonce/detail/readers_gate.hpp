@@ -41,8 +41,10 @@ class ReadersGate {
 
     void leave() noexcept {
       if (count_.fetch_sub(1, std::memory_order_seq_cst) != 1) return;
-      if (gate_.writing_.load(std::memory_order_seq_cst) != 0) count_.notify_one();
+      if (gate_.writing_.load(std::memory_order_seq_cst) != 0) wake(count_);
     }
+
+    [[gnu::cold]] static void wake(std::atomic<int>& readers) noexcept { readers.notify_one(); }
 
     ReadersGate& gate_;
     std::atomic<int>& count_;
@@ -54,7 +56,8 @@ class ReadersGate {
     explicit Writing(ReadersGate& gate) : gate_(gate) {
       gate_.mutex_.lock();
       gate_.writing_.store(1, std::memory_order_seq_cst);
-      for (Count& count : gate_.counts_) wait_for_zero(count.readers);
+      for (Count& count : gate_.counts_)
+        if (count.readers.load(std::memory_order_seq_cst) != 0) wait_for_zero(count.readers);
     }
     ~Writing() {
       gate_.writing_.store(0, std::memory_order_release);
@@ -64,7 +67,7 @@ class ReadersGate {
     Writing& operator=(const Writing&) = delete;
 
    private:
-    static void wait_for_zero(std::atomic<int>& readers) noexcept {
+    [[gnu::cold]] static void wait_for_zero(std::atomic<int>& readers) noexcept {
       for (int spin = 0; readers.load(std::memory_order_seq_cst) != 0;)
         if (++spin > spins)
           if (const int there = readers.load(std::memory_order_seq_cst); there != 0) readers.wait(there);

@@ -12,7 +12,6 @@
 #include <utility>
 
 #include <paidonce/detail/packed_record.hpp>
-#include <paidonce/errors.hpp>
 
 namespace paidonce::inline v1::detail {
 
@@ -121,7 +120,7 @@ class RecordTable {
   /// asked of the kernel.
   static void check_address(const PackedRecord::Owner& block) {
     if (reinterpret_cast<std::uintptr_t>(block.get()) >> 48 != 0)
-      throw Error(errc::store_full, "the allocator gave an address of more than 48 bits");
+      PackedRecord::refuse("the allocator gave an address of more than 48 bits");
   }
 
  private:
@@ -143,7 +142,7 @@ class RecordTable {
     slots[at] = slot;
   }
 
-  void rehash(unsigned new_bits) {
+  [[gnu::noinline]] void rehash(unsigned new_bits) {
     if (new_bits > 32) throw std::bad_alloc();
     std::unique_ptr<Slot[]> fresh(new Slot[std::size_t{1} << new_bits]());
     const std::size_t end = capacity();

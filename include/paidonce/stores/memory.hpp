@@ -187,8 +187,7 @@ class BasicMemoryStore {
   Packed pack(const Place& place, const IdempotencyKey& key, const Record& record) const {
     const std::size_t most = parts_->options.max_record_bytes;
     if (record.response.size() > most || record.checkpoint.size() > most - record.response.size())
-      throw Error(
-          errc::store_full,
+      detail::PackedRecord::refuse(
           "the response and checkpoint of a record are longer than MemoryStoreOptions::max_record_bytes");
     Packed packed = detail::PackedRecord::make(key.bytes(), place.hash.order, record);
     Table::check_address(packed);
@@ -200,7 +199,7 @@ class BasicMemoryStore {
     std::size_t records = parts_->records.load(std::memory_order_relaxed);
     do {
       if (records >= parts_->options.max_records)
-        throw Error(errc::store_full, "the store holds MemoryStoreOptions::max_records; nothing was started");
+        detail::PackedRecord::refuse("the store holds MemoryStoreOptions::max_records; nothing was started");
     } while (!parts_->records.compare_exchange_weak(records, records + 1, std::memory_order_relaxed));
   }
 
