@@ -3,11 +3,14 @@
 #include <atomic>
 #include <functional>
 #include <optional>
+#include <random>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <paidonce/paidonce.hpp>
+#include <paidonce/testing/manual_clock.hpp>
 
 #include "fault/event.hpp"
 #include "support/catch.hpp"
@@ -249,4 +252,114 @@ TEST_CASE("a wait that is too short ends in progress, with KeyedMutex and withou
   };
   check(with);
   check(without);
+}
+
+namespace {
+
+/// A store on a bad line: some calls never arrive, of some the reply is lost.
+class BadLine {
+  template <class Operation>
+  auto call(const Operation& operation) {
+    const unsigned roll = lost_ == 0 ? 100 : static_cast<unsigned>(dice_() % 100);
+    if (roll < lost_ / 2) throw Error(errc::store_unavailable, "never arrived");
+    auto result = operation();
+    if (roll < lost_) throw Error(errc::store_unavailable, "the reply was lost");
+    return result;
+  }
+
+ public:
+  std::optional<Record> find(const IdempotencyKey& which) {
+    return call([&] { return below.find(which); });
+  }
+  std::optional<Record> insert(const IdempotencyKey& which, const Record& record) {
+    return call([&] { return below.insert(which, record); });
+  }
+  bool replace(const IdempotencyKey& which, Version expected, const Record& record) {
+    return call([&] { return below.replace(which, expected, record); });
+  }
+
+  /// Of a hundred calls of this thread so many are lost.
+  static void lose(unsigned percent, unsigned seed) {
+    lost_ = percent;
+    dice_.seed(seed);
+  }
+
+  MemoryStore below = {};
+
+ private:
+  static inline thread_local unsigned lost_ = 0;
+  static inline thread_local std::minstd_rand dice_{};
+};
+
+/// Eight threads pay the same orders on a bad line, and some payments throw. Nothing is charged twice, what
+/// was reported paid stays so, and in the end every order is paid once.
+template <class L>
+void pay_on_a_bad_line(unsigned percent) {
+  constexpr int threads = 8, orders = many_keys / 50;
+  BadLine store;
+  ManualClock clock;
+  GuardOptions options;
+  options.heartbeat = false;
+  IdempotencyGuard<BadLine&, L, ManualClock&> guard(store, L{}, clock, options);
+  std::vector<std::atomic<int>> charges(orders), reported(orders);
+  std::atomic<int> wrong{0}, failures{0};
+  const auto pay_order = [&](int order, bool throws) {
+    const auto index = static_cast<std::size_t>(order);
+    const auto ask = [&](const Record&) -> PaymentResult<std::string> {
+      if (charges[index] == 0) return not_executed("the ledger does not have it");
+      return succeeded(std::to_string(order));
+    };
+    bool started = false;
+    try {
+      const auto outcome = guard.execute(
+          IdempotencyKey("shop", std::to_string(order)), fingerprint(order),
+          [&]() -> PaymentResult<std::string> {
+            started = true;
+            ++charges[index];
+            if (throws) throw std::runtime_error("lost");
+            return succeeded(std::to_string(order));
+          },
+          ask);
+      if (outcome.succeeded()) {
+        ++reported[index];
+        if (outcome.response() != std::to_string(order)) ++wrong;
+      } else if (outcome.status() == Status::in_doubt) {
+        if (started && (outcome.evidence() != nullptr) == throws) ++wrong;
+      } else if (started || outcome.status() != Status::in_progress) {
+        ++wrong;
+      }
+      return outcome.succeeded();
+    } catch (const Error&) {
+      if (started) ++wrong;
+      ++failures;
+      return false;
+    }
+  };
+  on_threads(threads, [&](int thread) {
+    BadLine::lose(percent, 2026U + static_cast<unsigned>(thread));
+    for (int order = 0; order < orders; ++order)
+      for (int again = 0; again < 3; ++again) pay_order(order, (order + thread) % 5 == 0);
+  });
+  CHECK(wrong == 0);
+  CHECK(failures > 0);
+  BadLine::lose(0, 0);
+  clock.advance(options.lease);
+  int unpaid = 0, twice = 0;
+  for (int order = 0; order < orders; ++order) {
+    if (reported[static_cast<std::size_t>(order)] > 0 && charges[static_cast<std::size_t>(order)] != 1)
+      ++wrong;
+    if (!pay_order(order, false)) ++unpaid;
+    if (charges[static_cast<std::size_t>(order)] != 1) ++twice;
+  }
+  CHECK(unpaid == 0);
+  CHECK(twice == 0);
+  CHECK(wrong == 0);
+}
+
+}  // namespace
+
+TEST_CASE("many threads on a bad line charge every order once", "[fault][concurrency]") {
+  const unsigned percent = GENERATE(10U, 40U, 70U);
+  pay_on_a_bad_line<KeyedMutex>(percent);
+  pay_on_a_bad_line<NoLock>(percent);
 }
