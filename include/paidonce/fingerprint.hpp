@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +13,7 @@
 
 #include <paidonce/detail/hex.hpp>
 #include <paidonce/detail/hmac.hpp>
+#include <paidonce/detail/previous_digests.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/fingerprint_sink.hpp>
 
@@ -69,8 +69,8 @@ class Fingerprint {
   /// number of secrets.
   bool matches(const Fingerprint& stored) const noexcept {
     bool found = *this == stored;
-    if (previous_) {
-      for (const detail::Digest& digest : *previous_) {
+    if (const auto* previous = previous_.get()) {
+      for (const detail::Digest& digest : *previous) {
         found |= same(digest, stored.digest_) & (stored.algorithm_ == algorithm_);
       }
     }
@@ -118,7 +118,7 @@ class Fingerprint {
 
   detail::Digest digest_{};
   FingerprintAlgorithm algorithm_ = FingerprintAlgorithm::nothing;
-  std::shared_ptr<const std::vector<detail::Digest>> previous_;  // mostly null; never compared or stored
+  detail::PreviousDigests previous_;  // mostly null; never compared or stored
 };
 
 /// SHA-256 of the parts, in the encoding of fingerprint_sink.hpp: everything that makes the request what it
@@ -168,7 +168,7 @@ class Fingerprinter {
       std::vector<detail::Digest> digests;
       digests.reserve(hashes.size());
       for (std::size_t i = 0; i < hashes.size(); ++i) digests.push_back(previous_[i].finish(hashes[i]));
-      result.previous_ = std::make_shared<const std::vector<detail::Digest>>(std::move(digests));
+      result.previous_ = detail::PreviousDigests(std::move(digests));
     }
     return result;
   }
