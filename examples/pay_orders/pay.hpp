@@ -11,12 +11,12 @@
 #include <paidonce/paidonce.hpp>
 #include <paidonce/provider_key.hpp>
 
-#include "stripe_client.hpp"
 #include "backoff.hpp"
 #include "orders.hpp"
 #include "progress.hpp"
 #include "result.hpp"
 #include "schedule.hpp"
+#include "stripe_client.hpp"
 
 namespace pay_orders {
 

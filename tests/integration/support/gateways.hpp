@@ -123,12 +123,6 @@ class Gateway {
     const std::lock_guard lock(mutex_);
     return starts_;
   }
-  std::filesystem::path ledger() const { return ledger_; }
-
-  void crash() const {
-    const std::lock_guard lock(mutex_);
-    if (running_) process_->signal(SIGKILL);
-  }
 
   /// The provider's list, from a gateway that may just be starting again.
   std::vector<nlohmann::json> charges() {
