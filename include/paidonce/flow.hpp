@@ -259,7 +259,7 @@ class Payment {
 
   void decide_absent(Timestamp now) {
     if (terms_.purpose != Purpose::pay) return fail_wrong_state("there is no payment under this key");
-    record_ = Record{};
+    if (seen_) record_ = Record{};
     begin(Decision::begin_first, now);
   }
 
