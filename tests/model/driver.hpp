@@ -363,7 +363,15 @@ class Driver {
       case Step::crashes: return crash(world, who);
       default: break;
     }
-    if (client.payment->ask() == flow::Ask::done) end_call(world, who);
+    if (payment.ask() == flow::Ask::pay && !client.started) start_callable(world, client);
+    if (payment.ask() == flow::Ask::done) end_call(world, who);
+  }
+
+  static void start_callable(const World& world, Client& client) {
+    invariant::pay_starts(world, client);
+    client.started = true;
+    client.own_version = client.payment->record().version;
+    client.deadline = client.payment->record().lease_until;
   }
 
   /// Notes what the payment is told, so that equal histories mean equal payments.
@@ -413,7 +421,6 @@ class Driver {
 
   void deliver(World& world, Client& client, Reply&& reply) const {
     flow::Payment& payment = *client.payment;
-    const bool was_paying = payment.began();
     tell(world, client, reply);
     if (reply.kind != Reply::Kind::replaced) {
       client.seen = reply.record;
@@ -429,10 +436,6 @@ class Driver {
       case Reply::Kind::inserted: payment.inserted(std::move(reply.record), now, reply.holder); break;
       case Reply::Kind::replaced: payment.replaced(reply.stored, now); break;
     }
-    if (was_paying || payment.ask() != flow::Ask::pay) return;
-    invariant::pay_starts(world, client);
-    client.own_version = payment.record().version;
-    client.deadline = payment.record().lease_until;
   }
 
   /// The client is told that its operation failed; a write is left in the network.

@@ -90,6 +90,7 @@ struct Client {
   std::optional<Reply> reply = {};
   Writer writer = {};
   std::optional<Timestamp> begun = {};  ///< the payment whose attempt of this call is durable
+  bool started = false;
   bool reported = false;
   bool sent = false;
   std::optional<Report> report = {};
