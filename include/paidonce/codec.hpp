@@ -1,11 +1,11 @@
 #pragma once
 // How the result of a payment becomes bytes in a record and comes back from them.
 //
-// | expression            | promise | | --------------------- |
-// --------------------------------------------------------------------------------- | | `Codec<R>::encode(r)`
-// | all that a duplicate may see, and nothing more: what it returns is stored          | |
-// `Codec<R>::decode(b)` | the value that was encoded; throws on anything else (`errc::codec_failure`) | |
-// `Codec<R>::format`    | names the encoding; a record in another format is refused, never decoded by guess |
+// | expression            | promise                                                                       |
+// | --------------------- | ----------------------------------------------------------------------------- |
+// | `Codec<R>::encode(r)` | all that a duplicate may see, and nothing more: what it returns is stored     |
+// | `Codec<R>::decode(b)` | the value that was encoded; throws `Error{codec_failure}` on anything else    |
+// | `Codec<R>::format`    | names the encoding; a record in another one is refused, never decoded blindly |
 //
 // All three are called from any number of threads.
 

@@ -2,14 +2,14 @@
 // What a guard asks of a lock. A lock lets duplicates wait and keeps contention away from the store; it is
 // the record's version that keeps a payment right.
 //
-// | expression           | promise | | -------------------- |
-// ------------------------------------------------------------------------------------ | | `acquire(key,
-// wait)` | a `Hold`, as soon as nobody else has one for this key; `nullopt` when somebody still | | | has
-// after `wait` on the steady clock. At once with `wait` zero. Throws `Error`       | |                      |
-// (`lock_unavailable`) when the lock service does not answer                           | | `Hold` | movable,
-// not copyable; its destruction releases, on any thread, and does not throw   | | `interrupt()`        |
-// refinement, noexcept: ends all waits, those to come too, as if their time were up    | | `Hold::lost()` |
-// refinement, noexcept: whether the lock was lost while held                           |
+// | expression           | promise                                                                        |
+// | -------------------- | ------------------------------------------------------------------------------ |
+// | `acquire(key, wait)` | a `Hold`, as soon as nobody else has one for this key; `nullopt` when somebody |
+// |                      | still has after `wait` on the steady clock, at once where that is zero. Throws |
+// |                      | `Error{lock_unavailable}` when the lock service does not answer                |
+// | `Hold`               | movable, not copyable; its destruction releases, on any thread, without throw  |
+// | `interrupt()`        | refinement, noexcept: ends all waits, those to come too, as if time were up    |
+// | `Hold::lost()`       | refinement, noexcept: whether the lock was lost while held                     |
 //
 // All of them may be called from any number of threads.
 

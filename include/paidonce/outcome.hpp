@@ -86,22 +86,17 @@ constexpr bool is_catch_all() {
 template <class Alternative, class... H>
 inline constexpr int handlers_for = (0 + ... + (std::is_invocable_v<H&, Alternative> ? 1 : 0));
 
-template <class... H>
-struct Handlers : H... {
-  using H::operator()...;
-};
+/// Calls the handler that takes this alternative.
+template <class Alternative, class H, class... Others>
+decltype(auto) handle(const Alternative& alternative, H& handler, Others&... others) {
+  if constexpr (std::is_invocable_v<H&, Alternative>)
+    return handler(alternative);
+  else
+    return handle(alternative, others...);
+}
 
-/// Lets a plain function stand beside lambdas.
-template <class H>
-struct AsHandler : H {
-  explicit AsHandler(H handler) : H(std::move(handler)) {}
-  using H::operator();
-};
-template <class Result, class Argument>
-struct AsHandler<Result (*)(Argument)> {
-  Result (*function)(Argument);
-  Result operator()(Argument argument) const { return function(argument); }
-};
+template <class First, class... Others>
+inline constexpr bool all_same = (... && std::is_same_v<First, Others>);
 
 template <class R>
 struct OutcomeParts {
@@ -165,7 +160,8 @@ class [[nodiscard]] Outcome {
         (... && !detail::is_catch_all<H>()),
         "paidonce: a handler of visit must name its alternative, e.g. [](outcome::InProgress) {...}; "
         "catch-alls hide the case that costs money");
-    require_handler<outcome::Completed<R>, H...>();
+    static_assert(detail::handlers_for<outcome::Completed<R>, H...> == 1,
+                  "paidonce: visit needs exactly one handler for outcome::Completed");
     static_assert(detail::handlers_for<outcome::InProgress, H...> == 1,
                   "paidonce: visit needs exactly one handler for outcome::InProgress");
     static_assert(detail::handlers_for<outcome::KeyReused, H...> == 1,
@@ -176,19 +172,26 @@ class [[nodiscard]] Outcome {
                   "paidonce: visit needs exactly one handler for outcome::NotExecuted");
     static_assert(detail::handlers_for<outcome::Refused, H...> == 1,
                   "paidonce: visit needs exactly one handler for outcome::Refused");
-    if constexpr ((... && !detail::is_catch_all<H>()) && all_handled<H...>()) {
-      detail::Handlers<detail::AsHandler<H>...> handler{detail::AsHandler<H>{std::move(handlers)}...};
-      using Result = decltype(handler(outcome::KeyReused{}));
+    if constexpr (all_handled<H...>()) {
+      static_assert(
+          detail::all_same<decltype(detail::handle(outcome::KeyReused{}, handlers...)),
+                           decltype(detail::handle(outcome::Completed<R>{*parts_.value, true, true},
+                                                   handlers...)),
+                           decltype(detail::handle(outcome::InProgress{}, handlers...)),
+                           decltype(detail::handle(outcome::InDoubt<R>{reason(), nullptr, {}}, handlers...)),
+                           decltype(detail::handle(outcome::NotExecuted{reason()}, handlers...)),
+                           decltype(detail::handle(outcome::Refused{reason()}, handlers...))>,
+          "paidonce: all handlers of visit must return the same type: write -> T where they differ");
       switch (parts_.status) {
         case Status::completed:
-          return static_cast<Result>(handler(outcome::Completed<R>{*parts_.value, succeeded(), replayed()}));
-        case Status::in_progress: return static_cast<Result>(handler(outcome::InProgress{retry_after()}));
-        case Status::key_reused: return static_cast<Result>(handler(outcome::KeyReused{}));
-        case Status::not_executed: return static_cast<Result>(handler(outcome::NotExecuted{reason()}));
-        case Status::refused: return static_cast<Result>(handler(outcome::Refused{reason()}));
+          return detail::handle(outcome::Completed<R>{*parts_.value, succeeded(), replayed()}, handlers...);
+        case Status::in_progress: return detail::handle(outcome::InProgress{retry_after()}, handlers...);
+        case Status::key_reused: return detail::handle(outcome::KeyReused{}, handlers...);
+        case Status::not_executed: return detail::handle(outcome::NotExecuted{reason()}, handlers...);
+        case Status::refused: return detail::handle(outcome::Refused{reason()}, handlers...);
         case Status::in_doubt: break;
       }
-      return static_cast<Result>(handler(outcome::InDoubt<R>{reason(), evidence(), cause()}));
+      return detail::handle(outcome::InDoubt<R>{reason(), evidence(), cause()}, handlers...);
     }
   }
 
@@ -202,14 +205,9 @@ class [[nodiscard]] Outcome {
       throw std::logic_error("Outcome::response(): there is none, the status is " +
                              std::string(to_string(parts_.status)) + "; ask status() first or use visit()");
   }
-  template <class Alternative, class... H>
-  static constexpr void require_handler() {
-    static_assert(detail::handlers_for<Alternative, H...> == 1,
-                  "paidonce: visit needs exactly one handler for outcome::Completed");
-  }
   template <class... H>
   static constexpr bool all_handled() {
-    return detail::handlers_for<outcome::Completed<R>, H...> == 1 &&
+    return (... && !detail::is_catch_all<H>()) && detail::handlers_for<outcome::Completed<R>, H...> == 1 &&
            detail::handlers_for<outcome::InProgress, H...> == 1 &&
            detail::handlers_for<outcome::KeyReused, H...> == 1 &&
            detail::handlers_for<outcome::InDoubt<R>, H...> == 1 &&

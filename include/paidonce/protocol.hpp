@@ -2,18 +2,18 @@
 // What may happen to a record, decided without I/O, clock or lock. Guards, recovery and the simulator all
 // drive these functions and no others, so that whether a payment may run is answered here and nowhere else.
 //
-// | found                                      | and                                     | decision | |
-// ------------------------------------------ | --------------------------------------- |
-// --------------------- | | nothing                                    | | `begin_first`         | |
-// completed, or released with no checkpoint  | its retention is over                   | `begin_anew` | | any
-// other                                  | the fingerprint differs                 | `key_reused`          |
-// | `succeeded`, `declined`                    |                                         | `replay` | |
-// `released`                                 |                                         | `begin_next` | |
-// `in_progress`                              | the lease runs, the holder may live     | `hold_back` | |
-// `in_progress`                              | the lease is over, or the holder gone   | `abandon` | |
-// `in_doubt`                                 | the provider can be asked               | `ask_provider` | |
-// `in_doubt`                                 | it deduplicates, and still remembers    | `begin_next` | |
-// `in_doubt`                                 | neither                                 | `stay_in_doubt` |
+// | found                                     | and                                   | decision        |
+// | ----------------------------------------- | ------------------------------------- | --------------- |
+// | nothing                                   |                                       | `begin_first`   |
+// | completed, or released with no checkpoint | its retention is over                 | `begin_anew`    |
+// | any other                                 | the fingerprint differs               | `key_reused`    |
+// | `succeeded`, `declined`                   |                                       | `replay`        |
+// | `released`                                |                                       | `begin_next`    |
+// | `in_progress`                             | the lease runs, the holder may live   | `hold_back`     |
+// | `in_progress`                             | the lease is over, or the holder gone | `abandon`       |
+// | `in_doubt`                                | the provider can be asked             | `ask_provider`  |
+// | `in_doubt`                                | it deduplicates, and still remembers  | `begin_next`    |
+// | `in_doubt`                                | neither                               | `stay_in_doubt` |
 
 #include <cstdint>
 #include <initializer_list>

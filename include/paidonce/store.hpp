@@ -1,21 +1,24 @@
 #pragma once
 // What a guard asks of the place where records are kept.
 //
-// | expression                       | promise | | -------------------------------- |
-// ------------------------------------------------------------------------------ | | `find(key)` | sees every
-// write that was acknowledged before the call, and none that could    | |                                  |
-// still be lost; `nullopt` only when there is no record                          | | `insert(key, record)` |
-// atomic; `nullopt`: stored (durably, where the store is durable). Otherwise the | | | complete record that
-// is there. Of N racing callers exactly one gets `nullopt`  | | `replace(key, expected, record)` | atomic
-// compare-and-swap on `version`; `false`: it moved on, or is gone         | | any of them throws | the fate
-// of the call is unknown; never reported as "absent" or "stored"        | | `scan(filter, visitor)` |
-// refinement: visits records until the visitor returns false                     | | `erase_expired(now,
-// limit)`      | refinement: erases completed and released records whose `expires_at` is over,  | | | testing
-// and erasing each in one atomic step; never unfinished ones             | | `holder_gone(key, record)` |
-// refinement: `true` only with proof that the process that began this attempt    | | | is dead | |
-// `transact(fn)`                   | refinement: runs `fn(Transaction&)`; commits when it returns, rolls back
-// when  | |                                  | it throws | | `local_find`                     | `static
-// constexpr bool`: reading first is cheap here                           |
+// | expression                 | promise                                                                  |
+// | -------------------------- | ------------------------------------------------------------------------ |
+// | `find(key)`                | sees every write that was acknowledged before the call, and none that    |
+// |                            | could still be lost; `nullopt` only when there is no record              |
+// | `insert(key, record)`      | atomic; `nullopt`: stored, durably where the store is durable. Otherwise |
+// |                            | the complete record that is there. Of N racing callers exactly one gets  |
+// |                            | `nullopt`                                                                |
+// | `replace(key, v, record)`  | atomic compare-and-swap on `version`; `false`: it moved on, or is gone   |
+// | any of them throws         | the call's fate is unknown; never reported as "absent" or "stored"       |
+// | `scan(filter, visitor)`    | refinement: visits records until the visitor returns false               |
+// | `erase_expired(now, most)` | refinement: erases what `protocol::expired` names (completed records,    |
+// |                            | and released ones without a checkpoint, whose `expires_at` has come),    |
+// |                            | testing and erasing each in one atomic step; never unfinished ones       |
+// | `holder_gone(key, record)` | refinement: `true` only with proof that the process that began this      |
+// |                            | attempt is dead                                                          |
+// | `transact(fn)`             | refinement: runs `fn(Transaction&)`; commits when it returns, rolls back |
+// |                            | when it throws                                                           |
+// | `local_find`               | `static constexpr bool`: reading first is cheap here                     |
 //
 // All of them may be called from any number of threads.
 

@@ -94,7 +94,7 @@ class PackedRecord {
     const auto texts = texts_of<std::string>(record);
     for (std::size_t i = 0; i < texts.size(); ++i) {
       if (found.sizes[i] == 0) continue;
-      texts[i]->assign(from, found.sizes[i]);
+      *texts[i] = std::string(from, found.sizes[i]);  // cheaper than assign
       from += found.sizes[i];
     }
   }
