@@ -9,16 +9,16 @@
 //
 // What else a fixture may have, each claiming something that is then tested:
 //
-// | member                      | claims and brings about | | --------------------------- |
-// -------------------------------------------------------------------------- | | `reopen()` | durability:
-// opens again what the last store, destroyed by now, acknowledged | | `second_handle()`           | atomicity
-// across connections: another handle on the records of the last one | | `break_backend(store)`      | from
-// now on the store cannot reach its records                             | | `mend_backend(store)`       | now
-// it can again                                                           | | `make_with_room_for(n)`     | a
-// store that takes at least n records and fewer than 4 n                   | | `make_colliding()`          |
-// a store all of whose keys have the same hash                               | | `now()` | the store's own
-// time, where it is not the system's                         | | `begin_clause(name)`        | is told the
-// name of each clause before it runs                             |
+// | member                  | claims and brings about                                                    |
+// | ----------------------- | -------------------------------------------------------------------------- |
+// | `reopen()`              | durability: opens again what the last store, destroyed by now, has kept    |
+// | `second_handle()`       | atomicity across connections: another handle on the last one's records     |
+// | `break_backend(store)`  | from now on the store cannot reach its records                             |
+// | `mend_backend(store)`   | now it can again                                                           |
+// | `make_with_room_for(n)` | a store that takes at least n records and fewer than 4 n                   |
+// | `make_colliding()`      | a store all of whose keys have the same hash                               |
+// | `now()`                 | the store's own time, where it is not the system's                         |
+// | `begin_clause(name)`    | is told the name of each clause before it runs                             |
 
 #include <type_traits>
 
