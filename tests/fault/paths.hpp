@@ -25,6 +25,7 @@ enum class Pay {
   saves_each_step,               ///< checkpoint, charge, checkpoint
   throws_not_executed_too_late,  ///< after a checkpoint that says that it charged
   says_not_executed_after_checkpoint,
+  saves_in_vain,  ///< charges even though its checkpoint could not be saved
 };
 
 /// What is there before the call.
@@ -72,6 +73,7 @@ inline constexpr std::array paths = {
          Pay::throws_not_executed_too_late, Status::in_doubt},
     Path{"new, says not executed after a checkpoint", Before::nothing, Call::execute,
          Pay::says_not_executed_after_checkpoint, Status::not_executed},
+    Path{"new, a save in vain", Before::nothing, Call::execute, Pay::saves_in_vain, Status::completed},
     Path{"replay of a success", Before::succeeded, Call::execute, Pay::succeeds, Status::completed},
     Path{"replay of a decline", Before::declined, Call::execute, Pay::succeeds, Status::completed},
     Path{"released, runs again", Before::released, Call::execute, Pay::succeeds, Status::completed},
@@ -253,6 +255,13 @@ class Trial {
           attempt.save_checkpoint("about to charge");
           ledger.charge(id);
           throw NotExecuted("says so, and errs");
+        case Pay::saves_in_vain: {
+          try {
+            attempt.save_checkpoint("about to charge");
+          } catch (...) {
+          }
+          return returns(State::succeeded, ledger.charge(id));
+        }
         case Pay::says_not_executed_after_checkpoint:
           attempt.save_checkpoint("about to charge");
           return not_executed("refused");
