@@ -57,8 +57,11 @@ Server::Server(Ledger& ledger, Dedupe dedupe, const Rates& rates)
 
 int Server::bind(int port) {
   const std::string loopback = "127.0.0.1";
-  if (port == 0) return http_.bind_to_any_port(loopback);
-  return http_.bind_to_port(loopback, port) ? port : 0;
+  const int bound = port == 0                            ? http_.bind_to_any_port(loopback)
+                    : http_.bind_to_port(loopback, port) ? port
+                                                         : 0;
+  if (bound > 0) http_.let_many_wait();
+  return bound;
 }
 
 void Server::create(const httplib::Request& request, httplib::Response& response) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include <httplib.h>
+#include <sys/socket.h>
 
 #include "behaviour.hpp"
 #include "charge_form.hpp"
@@ -16,6 +17,13 @@
 namespace gateway {
 
 enum class Dedupe { off, on };
+
+/// The library lets five connections wait to be accepted, and a busy shop opens more at a time: the kernel
+/// would drop them as if the network had.
+class HttpServer : public httplib::Server {
+ public:
+  void let_many_wait() { ::listen(svr_sock_, SOMAXCONN); }
+};
 
 /// `POST /v1/charges`, `GET /v1/charges`, `GET /v1/charges/:id`.
 class Server {
@@ -48,7 +56,7 @@ class Server {
   std::mutex mutex_;
   std::map<std::string, std::uint32_t> attempts_;  ///< requests seen for each order
   std::uint64_t forgotten_ = 0;
-  httplib::Server http_;
+  HttpServer http_;
 };
 
 }  // namespace gateway
