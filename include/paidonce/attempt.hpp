@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <paidonce/detail/boot_clock.hpp>
 #include <paidonce/detail/forced_unwind.hpp>
@@ -82,7 +83,7 @@ class Attempt {
   /// what the store throws when its fate stays unknown; the payment is not over for that.
   void extend_lease() {
     refuse_in_transaction("extend_lease()");
-    change(nullptr);
+    change(std::unique_lock(mutex_), nullptr);
   }
 
   /// What this or an earlier attempt at the payment saved last; empty at first.
@@ -97,7 +98,7 @@ class Attempt {
   void save_checkpoint(std::string_view checkpoint) {
     refuse_in_transaction("save_checkpoint()");
     checkpoint_saved_.store(true, std::memory_order_relaxed);
-    change(&checkpoint);
+    change(std::unique_lock(mutex_), &checkpoint);
   }
 
  protected:
@@ -118,6 +119,14 @@ class Attempt {
         lease_ends_(detail::boot_after(started, lease)) {}
   ~Attempt() = default;
 
+  /// For the heartbeat: `extend_lease()`, unless the callable is writing just now. False: it is; come back
+  /// soon.
+  [[gnu::cold]] bool try_to_extend_lease() {
+    std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock) return false;
+    change(std::move(lock), nullptr);
+    return true;
+  }
   Duration lease() const noexcept { return lease_; }
   detail::BootTime lease_ends() const noexcept { return lease_ends_.load(std::memory_order_relaxed); }
 
@@ -140,8 +149,8 @@ class Attempt {
 
   /// Writes the attempt's record, with a new checkpoint or else with a longer lease, over its last version.
   /// One whose fate stayed unknown is read back first.
-  [[gnu::cold]] void change(const std::string_view* new_checkpoint) {
-    std::lock_guard lock(mutex_);
+  [[gnu::cold]] void change(std::unique_lock<std::mutex> lock, const std::string_view* new_checkpoint) {
+    static_cast<void>(lock);  // held to the end
     if (lost_.load(std::memory_order_relaxed)) lose();
     if (uncertain_) adopt(port_.find());
     for (int again = 0; again < 3; ++again) {

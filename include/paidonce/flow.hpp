@@ -282,11 +282,12 @@ class Payment {
 
   [[gnu::cold]] void decide_without_payment(Timestamp now, protocol::Holder holder) {
     const bool by_a_person = terms_.purpose == Purpose::resolve;
+    const bool may_act = by_a_person || lock_asked_;
     switch (record_.state) {
-      case State::in_doubt: return ask_provider();
+      case State::in_doubt: return may_act ? ask_provider() : take_lock();
       case State::in_progress:
         if (by_a_person || holder == protocol::Holder::gone || now >= record_.lease_until)
-          return mark(now, holder);
+          return may_act ? mark(now, holder) : take_lock();
         return end_in_progress(protocol::retry_after(record_, now, terms_.lease));
       case State::succeeded:
       case State::declined:

@@ -114,7 +114,7 @@ struct OutcomeParts {
 /// A value; as copyable and as movable as `R`. Accessors that do not belong to the status are empty, zero or
 /// null; only `response()` throws.
 template <class R>
-class [[nodiscard]] Outcome {
+class Outcome {
  public:
   using value_type = R;
 

@@ -223,14 +223,13 @@ class IdempotencyGuard<S, L, C, O>::OneCall::RunningAttempt final : public Attem
 
   [[gnu::cold]] detail::BootTime beat() noexcept override {
     const detail::BootTime started = detail::boot_now();
+    const detail::BootTime soon = detail::boot_after(started, lease() / 12);
     try {
-      extend_lease();
-      return detail::boot_after(started, lease() / 3);
+      return try_to_extend_lease() ? detail::boot_after(started, lease() / 3) : soon;
     } catch (const Error& error) {
-      if (error.code() != errc::lease_lost && started < lease_ends())
-        return detail::boot_after(started, lease() / 12);
+      if (error.code() != errc::lease_lost && started < lease_ends()) return soon;
     } catch (...) {
-      if (started < lease_ends()) return detail::boot_after(started, lease() / 12);
+      if (started < lease_ends()) return soon;
     }
     guard_.observer_.on(events::LeaseLost{key(), fence()});
     return detail::Heartbeats::never;
