@@ -65,7 +65,7 @@ void lock_backend_clauses(Run& run) {
         expect(error.code() == errc::lock_unavailable,
                "acquire while the lock service is gone: expected the "
                "error lock_unavailable, saw " +
-                   quoted(error.what()));
+                   in_quotes(error.what()));
         return;
       }
       throw ClauseFailed(

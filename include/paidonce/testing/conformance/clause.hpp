@@ -22,7 +22,7 @@ inline void expect(bool holds, const std::string& otherwise) {
 }
 
 /// Bytes for people: at most 40 of them, the unprintable ones as hexadecimal.
-inline std::string quoted(std::string_view bytes) {
+inline std::string in_quotes(std::string_view bytes) {
   constexpr char digits[] = "0123456789abcdef";
   std::string text = "\"";
   for (const char c : bytes.substr(0, 40)) {
@@ -44,7 +44,7 @@ inline std::string difference(const Record& seen, const Record& expected) {
     return number(name, got.time_since_epoch().count(), wanted.time_since_epoch().count()) + " ms";
   };
   const auto text = [](const char* name, const std::string& got, const std::string& wanted) {
-    return std::string(name) + " is " + quoted(got) + " instead of " + quoted(wanted);
+    return std::string(name) + " is " + in_quotes(got) + " instead of " + in_quotes(wanted);
   };
   if (seen.version != expected.version) return number("version", seen.version, expected.version);
   if (seen.fingerprint != expected.fingerprint)
@@ -112,7 +112,7 @@ class ConformanceRun {
     } catch (const ClauseFailed& failure) {
       report_.add_failure(name, failure.what());
     } catch (const std::exception& thrown) {
-      report_.add_failure(name, std::string("expected no exception, saw ") + quoted(thrown.what()));
+      report_.add_failure(name, std::string("expected no exception, saw ") + in_quotes(thrown.what()));
     }
   }
 

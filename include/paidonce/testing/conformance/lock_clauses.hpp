@@ -163,7 +163,7 @@ void lock_key_clauses(Run& run, MakeBench make_bench) {
     std::vector<typename decltype(bench)::Hold> holds;
     for (const IdempotencyKey& key : keys) {
       auto held = bench.acquire(key, Duration(0), "acquire of a free key");
-      expect(held.has_value(), "acquire of the key " + quoted(key.scope()) + ", " + quoted(key.text()) +
+      expect(held.has_value(), "acquire of the key " + in_quotes(key.scope()) + ", " + in_quotes(key.text()) +
                                    " while others are held: expected a hold, saw nullopt");
       holds.push_back(std::move(*held));
     }

@@ -166,7 +166,9 @@ void store_basic_clauses(Run& run, const Samples& samples) {
 /// Every key must reach its own record: one is stored under each, and read back once all are there.
 template <class S>
 void check_keys(S& store, const std::vector<IdempotencyKey>& keys, const Samples& samples) {
-  const auto name = [](const IdempotencyKey& key) { return quoted(key.scope()) + ", " + quoted(key.text()); };
+  const auto name = [](const IdempotencyKey& key) {
+    return in_quotes(key.scope()) + ", " + in_quotes(key.text());
+  };
   for (std::size_t i = 0; i < keys.size(); ++i)
     expect_stored("insert of the key " + name(keys[i]) + ", the first with it",
                   store.insert(keys[i], samples.woven(i + 1)));

@@ -19,10 +19,11 @@ void expect_error(const std::string& what, const std::string& secret, Operation 
     operation();
   } catch (const Error& error) {
     expect(std::string(error.what()).find(secret) == std::string::npos,
-           what + ": expected an error that does not tell the key, saw " + quoted(error.what()));
+           what + ": expected an error that does not tell the key, saw " + in_quotes(error.what()));
     return;
   } catch (const std::exception& thrown) {
-    throw ClauseFailed(what + ": expected paidonce::Error, saw another exception, " + quoted(thrown.what()));
+    throw ClauseFailed(what + ": expected paidonce::Error, saw another exception, " +
+                       in_quotes(thrown.what()));
   }
   throw ClauseFailed(what + ": expected paidonce::Error, saw an answer");
 }
@@ -85,7 +86,7 @@ void store_limit_clauses(Run& run, const Samples& samples) {
           expect_stored("insert of a new key", store.insert(key, samples.ended(State::succeeded, 1)));
         } catch (const Error& error) {
           expect(error.code() == errc::store_full,
-                 "insert into a full store: expected the error store_full, saw " + quoted(error.what()));
+                 "insert into a full store: expected the error store_full, saw " + in_quotes(error.what()));
           expect_nothing("find of a key that a full store refused", store.find(key));
           ++refused;
         }

@@ -53,7 +53,7 @@ inline void expect_listing(const std::string& what, const Listing& seen,
     const auto found = rest.find(key);
     if (found == rest.end()) {
       expect(others.contains(key) && !expected.contains(key),
-             what + ": expected each record that the filter lets through once, saw " + quoted(key) +
+             what + ": expected each record that the filter lets through once, saw " + in_quotes(key) +
                  (expected.contains(key) ? " twice" : ", which it does not let through"));
       continue;
     }
@@ -62,7 +62,7 @@ inline void expect_listing(const std::string& what, const Listing& seen,
   }
   expect(rest.empty(), what + ": expected " + std::to_string(expected.size()) + " records, did not see " +
                            std::to_string(rest.size()) + " of them, such as " +
-                           (rest.empty() ? std::string() : quoted(rest.begin()->first)));
+                           (rest.empty() ? std::string() : in_quotes(rest.begin()->first)));
 }
 
 /// Run where the store models ScannableStore.
