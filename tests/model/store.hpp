@@ -108,8 +108,7 @@ inline void process(const Scenario& scenario, World& world, std::size_t which, b
   Request& request = world.requests[which];
   Entry* entry = find_payment(world.ledger, request.payment);
   if (!entry) entry = &world.ledger.emplace_back(Entry{.payment = request.payment});
-  const bool known =
-      remembers(scenario, world, request.payment) && (entry->charges > 0 || entry->declines > 0);
+  const bool known = remembers(scenario, world, request.payment) && entry->knows(request.key);
   if (known) {
     request.fate = entry->charges > 0 ? Request::Fate::charged : Request::Fate::declined;
   } else if (world.now >= request.deadline) {
