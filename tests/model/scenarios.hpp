@@ -112,7 +112,7 @@ inline std::vector<Scenario> small_scenarios() {
        .group_commit = true},
       {.name = "the clock is read late",
        .clients = {{pays, pays}, {pays}},
-       .faults = {{crash, 1}, {tick, 2}, {throws, 1}, {not_executed, 1}},
+       .faults = {{crash, 1}, {tick, 2}, {not_executed, 1}},
        .late_clock = true},
   };
 }
