@@ -4,6 +4,7 @@
 
 #include <concepts>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -71,8 +72,12 @@ std::string told(const Outcome<std::string>& outcome) {
       [](outcome::Refused refused) { return "refused " + refused.reason; });
 }
 
-std::string free_in_progress(outcome::InProgress) { return "a function"; }
+std::string free_in_progress(outcome::InProgress) noexcept { return "a function"; }
 std::string free_key_reused(const outcome::KeyReused&) { return "a function by reference"; }
+
+struct FinalHandler final {
+  std::string operator()(outcome::Refused refused) const { return "final " + refused.reason; }
+};
 
 /// A result that can only be moved.
 struct Ticket {
@@ -214,6 +219,24 @@ TEST_CASE("handlers come in any order, and plain functions among them", "[outcom
   CHECK(visited(with(Status::not_executed)) == "not executed");
   CHECK(visited(with(Status::in_doubt)) == "in doubt");
   CHECK(visited(completed()) == "paid");
+}
+
+TEST_CASE("handlers are whatever can be called and names what it takes", "[outcome][visit]") {
+  const std::function<std::string(outcome::NotExecuted)> stored = [](outcome::NotExecuted nothing) {
+    return "stored " + nothing.reason;
+  };
+  const auto visited = [&](const Outcome<std::string>& outcome) {
+    int calls = 0;
+    return outcome.visit(
+        FinalHandler{}, stored, free_in_progress, free_key_reused,
+        [&calls](const outcome::Completed<std::string>&) mutable noexcept { return std::to_string(++calls); },
+        +[](outcome::InDoubt<std::string> doubt) { return "pointer " + doubt.reason; });
+  };
+  CHECK(visited(with(Status::refused)) == "final why");
+  CHECK(visited(with(Status::not_executed)) == "stored why");
+  CHECK(visited(with(Status::in_progress)) == "a function");
+  CHECK(visited(with(Status::in_doubt)) == "pointer why");
+  CHECK(visited(completed()) == "1");
 }
 
 TEST_CASE("visit returns nothing where its handlers return nothing", "[outcome][visit]") {
