@@ -194,9 +194,15 @@ class Payment {
     step_ = Step::look_again;
   }
 
+  /// Where the answer to `Ask::pay` and `Ask::reconcile` is put, before `paid` or `reconciled`.
+  Said& to_be_said() noexcept { return said_; }
+
   /// Answers `Ask::pay`.
   void paid(Said&& said, Timestamp now) {
     said_ = std::move(said);
+    paid(now);
+  }
+  void paid(Timestamp now) {
     write_.start_replace(record_.version);
     step_ = Step::record;
     if (has_result())
@@ -212,8 +218,11 @@ class Payment {
   [[gnu::cold]] void broke_off() noexcept { end_in_doubt(copy_of("not recorded")); }
 
   /// Answers `Ask::reconcile`.
-  [[gnu::cold]] void reconciled(Said&& said, Timestamp now) {
+  void reconciled(Said&& said, Timestamp now) {
     said_ = std::move(said);
+    reconciled(now);
+  }
+  [[gnu::cold]] void reconciled(Timestamp now) {
     if (said_.report == Report::in_doubt) return end_in_doubt(std::move(said_.reason));
     write_.start_replace(record_.version);
     step_ = Step::settle;
@@ -301,7 +310,10 @@ class Payment {
   }
 
   void take_lock() noexcept { step_ = Step::lock; }
-  void ask_provider() noexcept { step_ = Step::ask_provider; }
+  void ask_provider() noexcept {
+    said_ = {};
+    step_ = Step::ask_provider;
+  }
 
   void begin(Decision decision, Timestamp now) {
     if (!lock_asked_) return take_lock();
@@ -354,6 +366,7 @@ class Payment {
   void after_stored(Timestamp now) {
     if (step_ == Step::begin) {
       began_ = true;
+      if (seen_) said_ = {};  // what the provider said is not what the callable says
       step_ = Step::pay;
     } else if (step_ == Step::record || (step_ == Step::settle && !runs_again())) {
       end_as_recorded();

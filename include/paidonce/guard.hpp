@@ -18,7 +18,7 @@
 #include <paidonce/clocks/system_clock.hpp>
 #include <paidonce/detail/call_chain.hpp>
 #include <paidonce/detail/heartbeats.hpp>
-#include <paidonce/detail/question.hpp>
+#include <paidonce/detail/inquiry.hpp>
 #include <paidonce/detail/random.hpp>
 #include <paidonce/flow.hpp>
 #include <paidonce/lock.hpp>
@@ -61,24 +61,33 @@ class IdempotencyGuard {
   /// provider what became of a payment in doubt, and says `in_doubt` itself unless it has proof.
   template <class Pay>
   [[nodiscard]] Outcome<detail::paid_t<Pay>> execute(const IdempotencyKey& key,
-                                                     const Fingerprint& fingerprint, Pay&& pay,
-                                                     const CallOptions& options = {}) {
+                                                     const Fingerprint& fingerprint, Pay&& pay) {
     using R = detail::paid_t<Pay>;
-    detail::ReportPlace<R> place;
-    const detail::Question paying = detail::pay_question(pay, place);
-    return detail::make_outcome(run({key, &fingerprint, options, Codec<R>::format, &paying}), place);
+    return execute_as<R>(key, fingerprint, nullptr, detail::asked_to_pay<R>(pay), {});
+  }
+  template <class Pay>
+  [[nodiscard]] Outcome<detail::paid_t<Pay>> execute(const IdempotencyKey& key,
+                                                     const Fingerprint& fingerprint, Pay&& pay,
+                                                     const CallOptions& options) {
+    using R = detail::paid_t<Pay>;
+    return execute_as<R>(key, fingerprint, &options, detail::asked_to_pay<R>(pay), {});
   }
   template <class Pay, class Reconcile>
   requires(!std::is_convertible_v<Reconcile&&, const CallOptions&>)
       [[nodiscard]] Outcome<detail::paid_t<Pay>> execute(const IdempotencyKey& key,
                                                          const Fingerprint& fingerprint, Pay&& pay,
-                                                         Reconcile&& reconcile,
-                                                         const CallOptions& options = {}) {
+                                                         Reconcile&& reconcile) {
     using R = detail::paid_t<Pay>;
-    detail::ReportPlace<R> place;
-    const detail::Question paying = detail::pay_question(pay, place);
-    const detail::Question asking = detail::reconcile_question(reconcile, place);
-    return detail::make_outcome(run({key, &fingerprint, options, Codec<R>::format, &paying, &asking}), place);
+    return execute_as<R>(key, fingerprint, nullptr, detail::asked_to_pay<R>(pay),
+                         detail::asked_to_reconcile<R>(reconcile));
+  }
+  template <class Pay, class Reconcile>
+  [[nodiscard]] Outcome<detail::paid_t<Pay>> execute(const IdempotencyKey& key,
+                                                     const Fingerprint& fingerprint, Pay&& pay,
+                                                     Reconcile&& reconcile, const CallOptions& options) {
+    using R = detail::paid_t<Pay>;
+    return execute_as<R>(key, fingerprint, &options, detail::asked_to_pay<R>(pay),
+                         detail::asked_to_reconcile<R>(reconcile));
   }
 
   /// `pay(Attempt&, Transaction&)` in a transaction of the store: what it does there and the record become
@@ -89,36 +98,31 @@ class IdempotencyGuard {
                                             Pay&& pay) {
     using Transaction = typename std::remove_reference_t<S>::Transaction;
     using R = typename detail::Paid<std::remove_reference_t<Pay>, Attempt&, Transaction&>::R;
-    detail::ReportPlace<R> place;
-    const detail::Question paying = detail::transaction_question<Transaction>(pay, place);
-    const CallOptions options;
-    return detail::make_outcome(run_in_transaction({key, &fingerprint, options, Codec<R>::format, &paying}),
-                                place);
+    detail::TypedInquiry<R> inquiry(detail::asked_in_transaction<R, Transaction>(pay), {});
+    return detail::make_outcome(run_in_transaction({key, &fingerprint, nullptr, Codec<R>::format, inquiry}),
+                                inquiry);
   }
 
   /// Settles what is in doubt by asking the provider; never pays. A record that is completed is replayed, one
   /// that runs is `in_progress`. Throws `Error{wrong_state}` where there is no record.
   template <class R, class Reconcile>
   [[nodiscard]] Outcome<R> reconcile(const IdempotencyKey& key, Reconcile&& reconcile) {
-    detail::ReportPlace<R> place;
-    const detail::Question asking = detail::reconcile_question(reconcile, place);
-    const CallOptions options;
-    return detail::make_outcome(
-        run({key, nullptr, options, Codec<R>::format, nullptr, &asking, flow::Purpose::reconcile}), place);
+    detail::TypedInquiry<R> inquiry({}, detail::asked_to_reconcile<R>(reconcile));
+    Call call{key, nullptr, nullptr, Codec<R>::format, inquiry};
+    call.purpose = flow::Purpose::reconcile;
+    return detail::make_outcome(run(call), inquiry);
   }
 
   /// Settles by a person's word what is in doubt, or in progress with a holder that the person thereby
-  /// declares dead. `result` is `succeeded`, `declined` or `not_executed`; `actor` and `why` go into the
-  /// record's note. Throws `Error{wrong_state}` in any other state and where there is no record, and
-  /// `Error{invalid_options}` for `in_doubt`.
+  /// declares dead: look at the record right before. `result` is `succeeded`, `declined` or `not_executed`;
+  /// `actor` and `why` go into the record's note. Throws `Error{wrong_state}` in any other state and where
+  /// there is no record, and `Error{invalid_options}` for `in_doubt`.
   template <class R>
   Outcome<R> resolve(const IdempotencyKey& key, PaymentResult<R> result, std::string_view actor,
                      std::string_view why) {
-    detail::ReportPlace<R> place{std::move(result)};
-    return detail::make_outcome(
-        resolve_as(key, place.report->report(), {nullptr, nullptr, &place.read, nullptr, &place},
-                   Codec<R>::format, actor, why),
-        place);
+    const Report report = result.report();
+    detail::TypedInquiry<R> inquiry(std::move(result));
+    return detail::make_outcome(resolve_as(key, report, inquiry, Codec<R>::format, actor, why), inquiry);
   }
   /// The same for a tool that does not know `R`: the encoded response and its format. `State::released` frees
   /// the key.
@@ -142,9 +146,12 @@ class IdempotencyGuard {
   struct Call;
   class OneCall;
 
+  template <class R>
+  Outcome<R> execute_as(const IdempotencyKey& key, const Fingerprint& fingerprint, const CallOptions* options,
+                        detail::Asked<R> pay, detail::Asked<R> reconcile);
   detail::Answer run(const Call& call);
   detail::Answer run_in_transaction(const Call& call);
-  detail::Answer resolve_as(const IdempotencyKey& key, Report report, const detail::Question& said,
+  detail::Answer resolve_as(const IdempotencyKey& key, Report report, detail::Inquiry& said,
                             std::string_view format, std::string_view actor, std::string_view why);
   flow::Terms terms_of(const Call& call, const detail::Timing& timing) const;
   void refuse_when_shutting_down() const;
@@ -182,13 +189,29 @@ template <Store S, Lock L, Clock C, Observer O>
 struct IdempotencyGuard<S, L, C, O>::Call {
   const IdempotencyKey& key;
   const Fingerprint* fingerprint;
-  const CallOptions& options;
-  std::string_view format;  // of the responses that the caller can decode
-  const detail::Question* pay = nullptr;
-  const detail::Question* reconcile = nullptr;
+  const CallOptions* options;  // null: as the guard's
+  std::string_view format;     // of the responses that the caller can decode
+  detail::Inquiry& inquiry;
   flow::Purpose purpose = flow::Purpose::pay;
+  protocol::DoubtRule::Means means = protocol::DoubtRule::Means::none;
   std::string_view annotation = {};
 };
+
+/// One for each result type, whatever the callables.
+template <Store S, Lock L, Clock C, Observer O>
+template <class R>
+Outcome<R> IdempotencyGuard<S, L, C, O>::execute_as(const IdempotencyKey& key, const Fingerprint& fingerprint,
+                                                    const CallOptions* options, detail::Asked<R> pay,
+                                                    detail::Asked<R> reconcile) {
+  using Means = protocol::DoubtRule::Means;
+  detail::TypedInquiry<R> inquiry(pay, reconcile);
+  Call call{key, &fingerprint, options, Codec<R>::format, inquiry};
+  if (reconcile.call)
+    call.means = Means::ask_provider;
+  else if (options_.provider_deduplicates)
+    call.means = Means::provider_deduplicates;
+  return detail::make_outcome(run(call), inquiry);
+}
 
 }  // namespace paidonce::inline v1
 

@@ -70,11 +70,12 @@ class IdempotencyGuard<S, L, C, O>::OneCall {
 
 template <Store S, Lock L, Clock C, Observer O>
 detail::Answer IdempotencyGuard<S, L, C, O>::run(const Call& call) {
-  const bool own_timing = call.options.lease || call.options.retention || call.options.wait;
-  const detail::Timing timing = own_timing ? detail::Timing::of(options_, call.options) : timing_;
+  const CallOptions* own = call.options;
+  const bool own_timing = own && (own->lease || own->retention || own->wait);
+  const detail::Timing timing = own_timing ? detail::Timing::of(options_, *own) : timing_;
   refuse_when_shutting_down();
   const detail::CallChain chain(this, call.key);
-  if (options_.heartbeat && call.pay) heartbeats_.start();
+  if (options_.heartbeat && call.purpose == flow::Purpose::pay) heartbeats_.start();
   return OneCall(*this, call, timing).run();
 }
 
@@ -91,11 +92,12 @@ detail::Answer IdempotencyGuard<S, L, C, O>::OneCall::run() {
           break;
         case flow::Ask::insert: insert(); break;
         case flow::Ask::replace: replace(); break;
-        case flow::Ask::admit: payment_.admitted(call_.options.refuse_if()); break;
+        case flow::Ask::admit: payment_.admitted(call_.options->refuse_if()); break;
         case flow::Ask::wait: wait(); break;
         case flow::Ask::pay: pay(); break;
         case flow::Ask::reconcile:
-          payment_.reconciled(detail::ask_provider(*call_.reconcile, payment_.record()), now());
+          detail::ask_provider(call_.inquiry, payment_.record(), payment_.to_be_said());
+          payment_.reconciled(now());
           break;
         case flow::Ask::done: return end();
       }
@@ -242,12 +244,11 @@ template <Store S, Lock L, Clock C, Observer O>
 void IdempotencyGuard<S, L, C, O>::OneCall::pay() {
   fence_ = payment_.record().version;
   guard_.observer_.on(events::Began{call_.key, payment_.record()});
-  flow::Said said;
   {
     RunningAttempt attempt(*this);
-    said = detail::ask_pay(*call_.pay, attempt, static_cast<Attempt*>(&attempt));
+    detail::ask_to_pay(call_.inquiry, attempt, static_cast<Attempt*>(&attempt), payment_.to_be_said());
   }
-  payment_.paid(std::move(said), now());
+  payment_.paid(now());
 }
 
 template <Store S, Lock L, Clock C, Observer O>
@@ -284,22 +285,20 @@ detail::Answer IdempotencyGuard<S, L, C, O>::OneCall::end() {
 
 template <Store S, Lock L, Clock C, Observer O>
 flow::Terms IdempotencyGuard<S, L, C, O>::terms_of(const Call& call, const detail::Timing& timing) const {
-  using Means = protocol::DoubtRule::Means;
   flow::Terms terms;
   terms.purpose = call.purpose;
   terms.fingerprint = call.fingerprint;
   terms.lease = timing.lease;
   terms.retention = timing.retention;
   terms.wait = timing.wait;
-  terms.doubt_rule.means = call.reconcile                   ? Means::ask_provider
-                           : options_.provider_deduplicates ? Means::provider_deduplicates
-                                                            : Means::none;
-  terms.doubt_rule.provider_remembers = options_.provider_remembers;
+  terms.doubt_rule = {call.means, options_.provider_remembers};
   terms.first_look = detail::has_local_find<S>() ? flow::FirstLook::before_lock : flow::FirstLook::under_lock;
-  terms.admission = call.options.refuse_if ? flow::Admission::asked : flow::Admission::free;
-  terms.attempt_id = call.pay ? detail::random_u64() : 0;
-  terms.amount = call.options.amount;
-  terms.description = call.options.description;
+  if (call.purpose == flow::Purpose::pay) terms.attempt_id = detail::random_u64();
+  if (const CallOptions* own = call.options) {
+    if (own->refuse_if) terms.admission = flow::Admission::asked;
+    terms.amount = own->amount;
+    terms.description = own->description;
+  }
   terms.annotation = call.annotation;
   return terms;
 }
@@ -314,7 +313,7 @@ void IdempotencyGuard<S, L, C, O>::refuse_when_shutting_down() const {
 
 template <Store S, Lock L, Clock C, Observer O>
 detail::Answer IdempotencyGuard<S, L, C, O>::resolve_as(const IdempotencyKey& key, Report report,
-                                                        const detail::Question& said, std::string_view format,
+                                                        detail::Inquiry& said, std::string_view format,
                                                         std::string_view actor, std::string_view why) {
   const char* what = report == Report::succeeded      ? "resolved as succeeded by "
                      : report == Report::declined     ? "resolved as declined by "
@@ -325,11 +324,10 @@ detail::Answer IdempotencyGuard<S, L, C, O>::resolve_as(const IdempotencyKey& ke
                 "resolve takes succeeded, declined or not_executed: a person's doubt settles nothing");
   std::string annotation = what;
   annotation.append(actor).append(": ").append(why);
-  detail::Question answer = said;
-  answer.ask = [](void*, void*, void*) {};  // the person has said it already
-  answer.forget = [](void*) {};
-  const CallOptions options;
-  return run({key, nullptr, options, format, nullptr, &answer, flow::Purpose::resolve, annotation});
+  Call call{key, nullptr, nullptr, format, said};
+  call.purpose = flow::Purpose::resolve;
+  call.annotation = annotation;
+  return run(call);
 }
 
 template <Store S, Lock L, Clock C, Observer O>
@@ -338,20 +336,19 @@ void IdempotencyGuard<S, L, C, O>::resolve(const IdempotencyKey& key, State stat
                                            std::string_view why) {
   if (state == State::in_progress || state == State::in_doubt)
     throw Error(errc::invalid_options, "resolve takes State::succeeded, State::declined or State::released");
-  flow::Said raw;
+  detail::RawInquiry inquiry;
+  flow::Said& raw = inquiry.said;
   raw.report = state == State::succeeded  ? Report::succeeded
                : state == State::declined ? Report::declined
                                           : Report::not_executed;
-  if (state == State::released)
+  if (state == State::released) {
     raw.reason = why;
-  else {
+  } else {
     raw.state_of_response = state;
     raw.response = bytes;
     raw.response_format = format;
   }
-  const auto read = [](void* place, flow::Said& said) { said = std::move(*static_cast<flow::Said*>(place)); };
-  const detail::Answer answer =
-      resolve_as(key, raw.report, {nullptr, nullptr, read, nullptr, &raw}, format, actor, why);
+  const detail::Answer answer = resolve_as(key, raw.report, inquiry, format, actor, why);
   if (answer.ending.status == Status::in_doubt)
     throw Error(errc::store_unavailable,
                 "it could not be recorded: look at the payment again, then repeat the call");

@@ -40,7 +40,7 @@ detail::Answer IdempotencyGuard<S, L, C, O>::run_in_transaction(const Call& call
     terms.doubt_rule.means =
         protocol::DoubtRule::Means::none;  // a provider's memory says nothing of a transaction
     flow::Payment payment(terms);
-    flow::Said said;
+    flow::Said& said = payment.to_be_said();
     Record begun;                 // this attempt's begin record, which the transaction alone can see
     std::optional<Version> over;  // the version that it was written over; null where there was none
     bool started = false;
@@ -69,9 +69,9 @@ detail::Answer IdempotencyGuard<S, L, C, O>::run_in_transaction(const Call& call
             detail::TransactionAttempt attempt(call.key, payment.running(), timing.lease);
             detail::AboutTransaction<Transaction> about{attempt, transaction};
             started = true;
-            said = detail::ask_pay(*call.pay, attempt, &about);
+            detail::ask_to_pay(call.inquiry, attempt, &about, said);
             if (said.report == Report::not_executed || said.cause) throw detail::RollBack{};
-            payment.paid(flow::Said(said), clock_.now());
+            payment.paid(clock_.now());
             break;
           }
           case flow::Ask::admit:
