@@ -34,26 +34,27 @@ namespace detail {
 class ErrorCategory final : public std::error_category {
  public:
   const char* name() const noexcept override { return "paidonce"; }
-  std::string message(int value) const override {
-    switch (static_cast<errc>(value)) {
-      case errc::invalid_key: return "invalid idempotency key";
-      case errc::invalid_options: return "invalid options";
-      case errc::store_unavailable: return "store unavailable";
-      case errc::store_full: return "store full";
-      case errc::store_corrupt: return "store corrupt";
-      case errc::store_busy: return "store busy";
-      case errc::store_replaced: return "store replaced";
-      case errc::store_poisoned: return "store poisoned by a failed write";
-      case errc::store_forked: return "store used in a forked process";
-      case errc::unsafe_config: return "unsafe server configuration";
-      case errc::lock_unavailable: return "lock unavailable";
-      case errc::lease_lost: return "lease lost";
-      case errc::wrong_state: return "wrong state";
-      case errc::codec_failure: return "stored response cannot be decoded";
-      case errc::reentrant_call: return "reentrant call for the same key";
-      case errc::shutting_down: return "shutting down";
-      case errc::unsupported_format: return "unsupported format";
-    }
+  [[gnu::cold]] std::string message(int value) const override {
+    static constexpr const char* messages[] = {nullptr,
+                                               "invalid idempotency key",
+                                               "invalid options",
+                                               "store unavailable",
+                                               "store full",
+                                               "store corrupt",
+                                               "store busy",
+                                               "store replaced",
+                                               "store poisoned by a failed write",
+                                               "store used in a forked process",
+                                               "unsafe server configuration",
+                                               "lock unavailable",
+                                               "lease lost",
+                                               "wrong state",
+                                               "stored response cannot be decoded",
+                                               "reentrant call for the same key",
+                                               "shutting down",
+                                               "unsupported format"};
+    constexpr int count = sizeof messages / sizeof *messages;
+    if (value > 0 && value < count) return messages[value];
     return "unknown paidonce error " + std::to_string(value);
   }
 };
@@ -79,7 +80,8 @@ class Error : public std::system_error {
  public:
   explicit Error(errc code) : std::system_error(make_error_code(code)) {}
   /// `what` says what happened and what to do about it.
-  Error(errc code, const std::string& what) : std::system_error(make_error_code(code), what) {}
+  [[gnu::cold]] Error(errc code, const std::string& what) : std::system_error(make_error_code(code), what) {}
+  [[gnu::cold]] Error(errc code, const char* what) : std::system_error(make_error_code(code), what) {}
 };
 
 /// Whether the same call, with the same key, may succeed later without anything being mended.

@@ -43,13 +43,13 @@ class Write {
   }
 
   /// Answers `Need::read_back`.
-  void read_back(std::optional<Record>&& there, const Record& mine) {
+  [[gnu::cold]] void read_back(std::optional<Record>&& there, const Record& mine) {
     if (refused_ || there_is_something_else(there)) return compare(std::move(there), mine);
     need_ = kind_;
   }
 
   /// Answers any of them: the store threw.
-  void failed(std::exception_ptr failure) noexcept {
+  [[gnu::cold]] void failed(std::exception_ptr failure) noexcept {
     failure_ = std::move(failure);
     if (++failures_ >= most_failures) return end(Fate::unknown);
     need_ = Need::read_back;
@@ -80,7 +80,7 @@ class Write {
     return there && (kind_ == Need::insert || there->version != expected_);
   }
 
-  void compare(std::optional<Record>&& there, const Record& mine) {
+  [[gnu::cold]] void compare(std::optional<Record>&& there, const Record& mine) {
     if (there && *there == mine) return end(Fate::stored);
     there_ = std::move(there);
     end(Fate::conflict);

@@ -142,7 +142,8 @@ inline Sha256Compress sha256_best() noexcept { return sha256_compress_portable; 
 
 #endif
 
-/// One running digest. Copying it forks the digest; it is not shared between threads without a lock.
+/// One running digest. Its functions are kept out of line, since every call of fingerprint()
+/// would repeat them. Copying it forks the digest; it is not shared between threads without a lock.
 class Sha256 {
  public:
   Sha256() noexcept : Sha256(sha256_best()) {}
@@ -151,7 +152,7 @@ class Sha256 {
   Sha256(const Sha256State& state, std::uint64_t bytes) noexcept
       : compress_(sha256_best()), state_(state), taken_(bytes) {}
 
-  void update(std::string_view bytes) noexcept {
+  [[gnu::noinline]] void update(std::string_view bytes) noexcept {
     const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
     std::size_t size = bytes.size();
     if (size == 0) return;
@@ -175,7 +176,7 @@ class Sha256 {
     used_ = size;
   }
 
-  void update(unsigned char byte) noexcept {
+  [[gnu::noinline]] void update(unsigned char byte) noexcept {
     buffer_[used_++] = byte;
     if (used_ < 64) return;
     take(buffer_, 1);
@@ -183,7 +184,7 @@ class Sha256 {
   }
 
   /// The digest of everything taken; afterwards only destruction and assignment make sense.
-  Digest finish() noexcept {
+  [[gnu::noinline]] Digest finish() noexcept {
     const std::uint64_t bits = (taken_ + used_) * 8;
     buffer_[used_++] = 0x80;
     if (used_ > 56) {
