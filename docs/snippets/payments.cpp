@@ -11,7 +11,7 @@
 
 using namespace paidonce;
 
-namespace payments {
+namespace paying {
 
 using Guard = IdempotencyGuard<MemoryStore>;
 using Mood = shop::Provider::Mood;
@@ -92,10 +92,10 @@ Outcome<std::string> pay_from_balance(Guard& guard, const IdempotencyKey& key, c
 }
 // [/refuse_if]
 
-}  // namespace payments
+}  // namespace paying
 
 TEST_CASE("reports end as the pages say", "[docs]") {
-  using namespace payments;
+  using namespace paying;
   shop::Provider provider;
   Guard guard{MemoryStore{}};
   const auto with = [&](Mood mood, std::string_view order) {
@@ -111,7 +111,7 @@ TEST_CASE("reports end as the pages say", "[docs]") {
 }
 
 TEST_CASE("an attempt goes on from the checkpoint of the one before", "[docs]") {
-  using namespace payments;
+  using namespace paying;
   shop::Provider provider;
   Warehouse warehouse;
   Guard guard{MemoryStore{}};
@@ -126,7 +126,7 @@ TEST_CASE("an attempt goes on from the checkpoint of the one before", "[docs]") 
 }
 
 TEST_CASE("a doubt is settled by asking, and by a person", "[docs]") {
-  using namespace payments;
+  using namespace paying;
   shop::Provider provider;
   Guard guard{MemoryStore{}};
   const IdempotencyKey key("shop", "1"), other("shop", "2"), third("shop", "3");
@@ -150,7 +150,7 @@ TEST_CASE("a doubt is settled by asking, and by a person", "[docs]") {
 }
 
 TEST_CASE("a payment is refused before it begins", "[docs]") {
-  using namespace payments;
+  using namespace paying;
   Guard guard{MemoryStore{}};
   const IdempotencyKey key("shop", "1");
   CHECK(pay_from_balance(guard, key, 100).reason() == "not enough money");
