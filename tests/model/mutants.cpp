@@ -180,9 +180,9 @@ class Runner {
       verdict.text = "UNUSABLE: does not compile, see " + (place / "log").string();
       return verdict;
     }
-    const std::string simulate = at + "/simulator --hunt --walks " + option("--walks", "500") +
-                                 " --states " + option("--states", "20000") + " --seed " +
-                                 option("--seed", "1") + " > " + at + "/log 2>&1";
+    const std::string simulate = at + "/simulator --hunt --walks " + option("--walks", "500") + " --states " +
+                                 option("--states", "20000") + " --seed " + option("--seed", "1") + " > " +
+                                 at + "/log 2>&1";
     const int status = std::system(simulate.c_str());
     const std::string log = read(place / "log");
     const std::size_t broken = log.find("BROKEN ");
