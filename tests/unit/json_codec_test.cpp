@@ -202,7 +202,7 @@ TEST_CASE("a result that cannot be written as JSON is in doubt, with the result 
           "[codec][json][guard]") {
   IdempotencyGuard guard{MemoryStore{}};
   const IdempotencyKey key("shop", "order-1");
-  const Receipt receipt{"ch_\xff", 450, {}};
+  Receipt receipt{"ch_\xff", 450, {}};
   const auto outcome = guard.execute(key, fingerprint("order-1"), [&] { return receipt; });
   REQUIRE(outcome.status() == Status::in_doubt);
   REQUIRE(outcome.evidence());

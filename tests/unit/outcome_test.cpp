@@ -211,7 +211,7 @@ TEST_CASE("handlers come in any order, and plain functions among them", "[outcom
     return outcome.visit([](outcome::Refused) { return std::string("refused"); }, free_in_progress,
                          &free_key_reused, [](outcome::NotExecuted) { return std::string("not executed"); },
                          [](const outcome::Completed<std::string>& done) { return done.response; },
-                         [](outcome::InDoubt<std::string>) { return std::string("in doubt"); });
+                         [](const outcome::InDoubt<std::string>&) { return std::string("in doubt"); });
   };
   CHECK(visited(with(Status::in_progress)) == "a function");
   CHECK(visited(with(Status::key_reused)) == "a function by reference");
@@ -230,7 +230,7 @@ TEST_CASE("handlers are whatever can be called and names what it takes", "[outco
     return outcome.visit(
         FinalHandler{}, stored, free_in_progress, free_key_reused,
         [&calls](const outcome::Completed<std::string>&) mutable noexcept { return std::to_string(++calls); },
-        +[](outcome::InDoubt<std::string> doubt) { return "pointer " + doubt.reason; });
+        +[](const outcome::InDoubt<std::string>& doubt) { return "pointer " + doubt.reason; });
   };
   CHECK(visited(with(Status::refused)) == "final why");
   CHECK(visited(with(Status::not_executed)) == "stored why");
@@ -241,14 +241,14 @@ TEST_CASE("handlers are whatever can be called and names what it takes", "[outco
 
 TEST_CASE("visit returns nothing where its handlers return nothing", "[outcome][visit]") {
   std::string seen;
-  static_assert(
-      std::is_void_v<decltype(completed().visit(
-          [](outcome::Completed<std::string>) {}, [](outcome::InProgress) {}, [](outcome::KeyReused) {},
-          [](outcome::InDoubt<std::string>) {}, [](outcome::NotExecuted) {}, [](outcome::Refused) {}))>);
+  static_assert(std::is_void_v<decltype(completed().visit(
+                    [](outcome::Completed<std::string>) {}, [](outcome::InProgress) {},
+                    [](outcome::KeyReused) {}, [](const outcome::InDoubt<std::string>&) {},
+                    [](outcome::NotExecuted) {}, [](outcome::Refused) {}))>);
   const auto look = [&](const Outcome<std::string>& outcome) {
     outcome.visit([&](outcome::Completed<std::string>) { seen += 'c'; },
                   [&](outcome::InProgress) { seen += 'p'; }, [&](outcome::KeyReused) { seen += 'k'; },
-                  [&](outcome::InDoubt<std::string>) { seen += 'd'; },
+                  [&](const outcome::InDoubt<std::string>&) { seen += 'd'; },
                   [&](outcome::NotExecuted) { seen += 'n'; }, [&](outcome::Refused) { seen += 'r'; });
   };
   look(completed());
@@ -262,7 +262,7 @@ TEST_CASE("visit returns references as references", "[outcome][visit]") {
     return outcome.visit([&](outcome::Completed<std::string>) -> int& { return counters[0]; },
                          [&](outcome::InProgress) -> int& { return counters[1]; },
                          [&](outcome::KeyReused) -> int& { return counters[2]; },
-                         [&](outcome::InDoubt<std::string>) -> int& { return counters[3]; },
+                         [&](const outcome::InDoubt<std::string>&) -> int& { return counters[3]; },
                          [&](outcome::NotExecuted) -> int& { return counters[4]; },
                          [&](outcome::Refused) -> int& { return counters[5]; });
   };
@@ -279,7 +279,7 @@ TEST_CASE("visit returns and takes what can only be moved", "[outcome][visit]") 
   const auto result = completed().visit(
       [box = std::move(box)](outcome::Completed<std::string>) mutable { return std::move(box); },
       [&](outcome::InProgress) { return number(1); }, [&](outcome::KeyReused) { return number(2); },
-      [&](outcome::InDoubt<std::string>) { return number(3); },
+      [&](const outcome::InDoubt<std::string>&) { return number(3); },
       [&](outcome::NotExecuted) { return number(4); }, [&](outcome::Refused) { return number(5); });
   REQUIRE(result);
   CHECK(*result == 7);
@@ -289,7 +289,7 @@ TEST_CASE("what a handler throws comes out of visit", "[outcome][visit]") {
   const auto outcome = with(Status::in_doubt);
   CHECK_THROWS_WITH(outcome.visit([](outcome::Completed<std::string>) {}, [](outcome::InProgress) {},
                                   [](outcome::KeyReused) {},
-                                  [](outcome::InDoubt<std::string> doubt) {
+                                  [](const outcome::InDoubt<std::string>& doubt) {
                                     if (doubt.cause) std::rethrow_exception(doubt.cause);
                                   },
                                   [](outcome::NotExecuted) {}, [](outcome::Refused) {}),

@@ -229,7 +229,7 @@ TEST_CASE("two flipped bits in the head are refused, or are seen in the record",
     text[bit / 8] = static_cast<char>(text[bit / 8] ^ (1 << bit % 8));
   };
   for (std::size_t one = 0; one < 16; ++one) {
-    for (std::size_t two = one + 1; two < 35 * 8; ++two) {
+    for (std::size_t two = one + 1; two < std::size_t{35} * 8; ++two) {
       std::string damaged = bytes;
       flip(damaged, one);
       flip(damaged, two);

@@ -26,7 +26,7 @@ template <class R>
 concept JsonConvertible = !detail::PlainInteger<R> && !std::same_as<R, bool> && !std::is_pointer_v<R> &&
                           !std::same_as<R, std::string_view> && !std::same_as<R, nlohmann::ordered_json> &&
                           requires(const R& value, const nlohmann::json& json) {
-  nlohmann::json(value);
+  { value } -> std::convertible_to<nlohmann::json>;
   { json.template get<R>() } -> std::same_as<R>;
 };
 
@@ -48,6 +48,18 @@ inline bool writes_back(const nlohmann::json& json) {
   }
 }
 
+/// Throws `Error{codec_failure}` for what would not read back.
+inline std::string json_text(const nlohmann::json& json) {
+  try {
+    if (writes_back(json)) return json.dump();
+  } catch (const nlohmann::json::exception&) {
+    // Told below: its text may quote the value.
+  }
+  throw Error(errc::codec_failure,
+              "the response cannot be written as JSON: it holds text that is not UTF-8, a number that is not "
+              "finite, or raw bytes");
+}
+
 }  // namespace detail
 
 /// An explicit specialisation of `Codec`, or a partial one for a template (`Codec<Reply<T>>`), wins over this
@@ -60,18 +72,7 @@ struct Codec<R> {
   /// bytes: nothing is replaced or left out in silence. In a guard such a payment is in doubt, with the
   /// result as evidence; so convert what a provider sends to UTF-8, or keep it as a std::string, before
   /// returning it.
-  static std::string encode(const R& value) {
-    try {
-      const nlohmann::json json(value);
-      if (detail::writes_back(json)) return json.dump();
-    } catch (const nlohmann::json::exception&) {
-      // Told below: its text may quote the value.
-    }
-    throw Error(
-        errc::codec_failure,
-        "the response cannot be written as JSON: it holds text that is not UTF-8, a number that is not "
-        "finite, or raw bytes");
-  }
+  static std::string encode(const R& value) { return detail::json_text(value); }
 
   /// Throws `Error{codec_failure}` for text that is not JSON, and for JSON that `from_json` refuses.
   static R decode(std::string_view bytes) {
