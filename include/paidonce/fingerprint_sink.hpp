@@ -20,6 +20,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 #include <optional>
 #include <string_view>
 #include <type_traits>
@@ -168,11 +169,11 @@ class FingerprintSink {
                     "fingerprint: a container without an order is not a part; copy it into a sorted vector "
                     "or a std::map");
     } else if constexpr (detail::RangePart<T>) {
-      using Element = std::remove_cvref_t<decltype(*std::begin(value))>;
+      using Element = std::iter_value_t<decltype(std::begin(value))>;
       static_assert(!std::is_same_v<Element, T>,
                     "fingerprint: a range of itself is not a part; write its text");
       tag(Tag::range);
-      for (const auto& element : value) add<Element>(element);
+      for (auto&& element : value) add<Element>(element);  // std::vector<bool> has no bool to refer to
       tag(Tag::end);
     } else {
       static_assert(unsupported_part<T>,

@@ -179,12 +179,17 @@ class Payment {
     after_write(now, protocol::Holder::may_live);
   }
 
-  /// Answers `Ask::admit`: a reason refuses.
-  void admitted(std::optional<std::string>&& refusal) {
-    step_ = Step::begin;
-    if (!refusal) return;
-    ending_.reason = std::move(*refusal);
-    end(Status::refused);
+  /// Answers `Ask::admit`: a reason refuses. `now` is read after it was asked.
+  void admitted(std::optional<std::string>&& refusal, Timestamp now) {
+    if (refusal) {
+      ending_.reason = std::move(*refusal);
+      return end(Status::refused);
+    }
+    if (begin_as_ != Decision::begin_first)  // asking may have taken long: the provider may have forgotten
+      begin_as_ =
+          protocol::check(&record_, *terms_.fingerprint, now, protocol::Holder::may_live, terms_.doubt_rule);
+    if (begin_as_ == Decision::stay_in_doubt) return end_in_doubt(copy_of(record_.note));
+    write_begin(now);
   }
 
   /// Answers `Ask::wait`.
@@ -239,7 +244,7 @@ class Payment {
     look,          ///< before the lock
     lock,          ///
     look_again,    ///< under the lock; or it was not obtained; or after a wait
-    admit,         ///< the begin record is made but not written
+    admit,         ///
     begin,         ///< writing it
     pay,           ///
     record,        ///< writing what the callable reported
@@ -319,20 +324,28 @@ class Payment {
     if (!lock_asked_) return take_lock();
     // Whoever holds the lock is about to begin or to settle this.
     if (locked_ == Obtained::no) return end_in_progress(short_pause());
-    over_doubt_ = decision == Decision::begin_next && record_.state == State::in_doubt;
+    begin_as_ = decision;
+    if (must_look_first())
+      step_ = Step::admit;
+    else
+      write_begin(now);
+  }
+
+  void write_begin(Timestamp now) {
+    over_doubt_ = begin_as_ == Decision::begin_next && record_.state == State::in_doubt;
     const protocol::Begin terms{*terms_.fingerprint,           now,           terms_.lease,
                                 terms_.attempt_id + begins_++, terms_.amount, terms_.description};
-    if (decision == Decision::begin_first) {
+    if (begin_as_ == Decision::begin_first) {
       write_.start_insert();
       protocol::begin_first(record_, terms);
     } else {
       write_.start_replace(record_.version);
-      if (decision == Decision::begin_anew)
+      if (begin_as_ == Decision::begin_anew)
         protocol::begin_anew(record_, terms);
       else
         protocol::begin_next(record_, terms);
     }
-    step_ = must_look_first() ? Step::admit : Step::begin;
+    step_ = Step::begin;
   }
 
   [[gnu::cold]] void hold_back(Timestamp now) {
@@ -503,6 +516,7 @@ class Payment {
 
   Terms terms_;
   Step step_ = Step::lock;
+  Decision begin_as_ = Decision::begin_first;
   Obtained locked_ = Obtained::no;
   bool lock_asked_ = false;
   bool seen_ = false;

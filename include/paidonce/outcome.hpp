@@ -196,7 +196,7 @@ class Outcome {
   }
 
   /// For guards and for those who test code that takes outcomes.
-  explicit Outcome(detail::OutcomeParts<R> parts) : parts_(std::move(parts)) {}
+  explicit Outcome(detail::OutcomeParts<R>&& parts) : parts_(std::move(parts)) {}
 
  private:
   bool completed() const noexcept { return parts_.status == Status::completed; }

@@ -16,8 +16,8 @@
 // |                            | testing and erasing each in one atomic step; never unfinished ones       |
 // | `holder_gone(key, record)` | refinement: `true` only with proof that the process that began this      |
 // |                            | attempt is dead                                                          |
-// | `transact(fn)`             | refinement: runs `fn(Transaction&)`; commits when it returns, rolls back |
-// |                            | when it throws                                                           |
+// | `transact(fn)`             | refinement: runs `fn(Transaction&)` once; commits when it returns, rolls |
+// |                            | back when it throws                                                      |
 // | `local_find`               | `static constexpr bool`: reading first is cheap here                     |
 //
 // All of them may be called from any number of threads.

@@ -313,9 +313,9 @@ class Driver {
         tell(world, client, step == Step::refuses);
         if (step == Step::refuses) {
           spend(world, Fault::refuse);
-          payment.admitted("no");
+          payment.admitted("no", world.now);
         } else {
-          payment.admitted(std::nullopt);
+          payment.admitted(std::nullopt, world.now);
         }
         break;
       case Step::looks_again:

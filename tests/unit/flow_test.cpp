@@ -90,7 +90,7 @@ struct Table {
     Payment payment(with);
     lock(payment);
     if (payment.ask() == Ask::find) find(payment);
-    if (payment.ask() == Ask::admit) payment.admitted(std::nullopt);
+    if (payment.ask() == Ask::admit) payment.admitted(std::nullopt, now);
     while (payment.ask() == Ask::insert || payment.ask() == Ask::replace || payment.ask() == Ask::find)
       payment.ask() == Ask::find ? find(payment) : write(payment);
     REQUIRE(payment.ask() == Ask::pay);
@@ -488,13 +488,13 @@ TEST_CASE("refuse_if is asked last, only when a begin is decided", "[flow][admit
     table.find(payment);
     CHECK(payment.ask() == Ask::admit);
     SECTION(first == FirstLook::under_lock ? "refused" : "refused after a first look") {
-      payment.admitted("limit reached");
+      payment.admitted("limit reached", table.now);
       CHECK(status_of(payment) == Status::refused);
       CHECK(payment.ending().reason == "limit reached");
       CHECK_FALSE(table.record.has_value());
     }
     SECTION(first == FirstLook::under_lock ? "admitted" : "admitted after a first look") {
-      payment.admitted(std::nullopt);
+      payment.admitted(std::nullopt, table.now);
       table.write(payment);
       CHECK(payment.ask() == Ask::pay);
     }

@@ -43,6 +43,14 @@ class IdempotencyGuard<S, L, C, O>::OneCall {
   }
 
   Timestamp now() { return guard_.clock_.now(); }
+  /// After a payment even a clock that throws must not lose the result.
+  Timestamp now_after_payment() noexcept {
+    try {
+      return now();
+    } catch (...) {
+      return payment_.record().updated_at;
+    }
+  }
   Timestamp now_if_needed(bool needed) { return needed || payment_.minds_time() ? now() : Timestamp{}; }
 
   static Steady::time_point after(Duration wait) {
@@ -50,11 +58,20 @@ class IdempotencyGuard<S, L, C, O>::OneCall {
     return Steady::now() + (wait < longest ? wait : longest);
   }
 
-  /// Only a store that can prove it says that a holder is gone.
+  /// Only proof counts: a store that has none, or throws, says that the holder may live. Nobody asks of an
+  /// attempt of their own.
   protocol::Holder holder_of(const std::optional<Record>& record) {
-    if constexpr (HolderAwareStore<std::remove_reference_t<S>>)
-      if (record && record->state == State::in_progress && guard_.store_.holder_gone(call_.key, *record))
-        return protocol::Holder::gone;
+    if constexpr (HolderAwareStore<std::remove_reference_t<S>>) {
+      if (payment_.began() || !record || record->state != State::in_progress)
+        return protocol::Holder::may_live;
+      try {
+        if (guard_.store_.holder_gone(call_.key, *record)) return protocol::Holder::gone;
+      } catch (const detail::ForcedUnwind&) {
+        throw;
+      } catch (...) {
+        guard_.observer_.on(events::StoreFailed{call_.key, events::StoreCall::find});
+      }
+    }
     return protocol::Holder::may_live;
   }
 
@@ -92,7 +109,11 @@ detail::Answer IdempotencyGuard<S, L, C, O>::OneCall::run() {
           break;
         case flow::Ask::insert: insert(); break;
         case flow::Ask::replace: replace(); break;
-        case flow::Ask::admit: payment_.admitted(call_.options->refuse_if()); break;
+        case flow::Ask::admit: {
+          std::optional<std::string> refusal = call_.options->refuse_if();
+          payment_.admitted(std::move(refusal), now());
+          break;
+        }
         case flow::Ask::wait: wait(); break;
         case flow::Ask::pay: pay(); break;
         case flow::Ask::reconcile:
@@ -207,7 +228,7 @@ class IdempotencyGuard<S, L, C, O>::OneCall::RunningAttempt final : public Attem
                 *this),
         guard_(call.guard_) {
     if (guard_.options_.heartbeat)
-      guard_.heartbeats_.add(*this, detail::boot_after(call.began_writing_, lease() / 3));
+      guard_.heartbeats_.add(*this, detail::boot_after(call.began_writing_, part_of_lease(3)));
   }
   ~RunningAttempt() {
     if (guard_.options_.heartbeat) guard_.heartbeats_.remove(*this);
@@ -223,11 +244,15 @@ class IdempotencyGuard<S, L, C, O>::OneCall::RunningAttempt final : public Attem
     guard_.observer_.on(events::StoreFailed{key(), call});
   }
 
+  Duration part_of_lease(int parts) const noexcept {
+    return lease() / parts > Duration(1) ? lease() / parts : Duration(1);
+  }
+
   [[gnu::cold]] detail::BootTime beat() noexcept override {
     const detail::BootTime started = detail::boot_now();
-    const detail::BootTime soon = detail::boot_after(started, lease() / 12);
+    const detail::BootTime soon = detail::boot_after(started, part_of_lease(12));
     try {
-      return try_to_extend_lease() ? detail::boot_after(started, lease() / 3) : soon;
+      return try_to_extend_lease() ? detail::boot_after(started, part_of_lease(3)) : soon;
     } catch (const Error& error) {
       if (error.code() != errc::lease_lost && started < lease_ends()) return soon;
     } catch (...) {
@@ -242,13 +267,19 @@ class IdempotencyGuard<S, L, C, O>::OneCall::RunningAttempt final : public Attem
 
 template <Store S, Lock L, Clock C, Observer O>
 void IdempotencyGuard<S, L, C, O>::OneCall::pay() {
+  if (detail::boot_now() >= detail::boot_after(began_writing_, terms_.lease)) {
+    // Storing the begin took so long that others may call it abandoned already.
+    payment_.to_be_said().report = Report::not_executed;
+    payment_.to_be_said().reason = flow::copy_of("the lease ran out before the payment could start");
+    return payment_.paid(now_after_payment());
+  }
   fence_ = payment_.record().version;
   guard_.observer_.on(events::Began{call_.key, payment_.record()});
   {
     RunningAttempt attempt(*this);
     detail::ask_to_pay(call_.inquiry, attempt, static_cast<Attempt*>(&attempt), payment_.to_be_said());
   }
-  payment_.paid(now());
+  payment_.paid(now_after_payment());
 }
 
 template <Store S, Lock L, Clock C, Observer O>
@@ -341,17 +372,15 @@ void IdempotencyGuard<S, L, C, O>::resolve(const IdempotencyKey& key, State stat
   raw.report = state == State::succeeded  ? Report::succeeded
                : state == State::declined ? Report::declined
                                           : Report::not_executed;
-  if (state == State::released) {
-    raw.reason = why;
-  } else {
+  if (state != State::released) {
     raw.state_of_response = state;
     raw.response = bytes;
     raw.response_format = format;
   }
   const detail::Answer answer = resolve_as(key, raw.report, inquiry, format, actor, why);
-  if (answer.ending.status == Status::in_doubt)
+  if (answer.ending.status != Status::completed && answer.ending.status != Status::not_executed)
     throw Error(errc::store_unavailable,
-                "it could not be recorded: look at the payment again, then repeat the call");
+                "nothing was resolved, or nobody knows: look at the payment again, then repeat the call");
 }
 
 }  // namespace paidonce::inline v1

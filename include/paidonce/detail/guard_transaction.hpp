@@ -43,8 +43,13 @@ detail::Answer IdempotencyGuard<S, L, C, O>::run_in_transaction(const Call& call
     flow::Said& said = payment.to_be_said();
     Record begun;                 // this attempt's begin record, which the transaction alone can see
     std::optional<Version> over;  // the version that it was written over; null where there was none
+    bool entered = false;
     bool started = false;
     const auto body = [&](Transaction& transaction) {
+      // A store that runs it again has undone all of it; but the callable is run once.
+      if (started) throw detail::RollBack{};
+      if (entered) payment = flow::Payment(terms);
+      entered = true;
       for (;;) {
         switch (payment.ask()) {
           case flow::Ask::find: {
@@ -84,7 +89,8 @@ detail::Answer IdempotencyGuard<S, L, C, O>::run_in_transaction(const Call& call
     const auto rolled_back = [&](std::exception_ptr cause) {
       flow::Ending ending;
       ending.status = Status::not_executed;
-      ending.reason = flow::copy_of(said.reason.empty() ? "the transaction was rolled back" : said.reason);
+      ending.reason =
+          said.reason.empty() ? flow::copy_of("the transaction was rolled back") : std::move(said.reason);
       ending.cause = cause;
       ending.retry_after = Duration(1000) < timing.lease ? Duration(1000) : timing.lease;
       return detail::Answer{std::move(ending), {}};

@@ -11,6 +11,8 @@
 #include <mutex>
 #include <thread>
 
+#include <csignal>
+
 #include <paidonce/detail/boot_clock.hpp>
 
 namespace paidonce::inline v1::detail {
@@ -88,6 +90,22 @@ class Heartbeats {
  private:
   static constexpr BootTime longest_sleep = 3'600'000'000'000;  // an hour: further away, waits overflow
 
+  /// A thread starts with the signal mask of the thread that starts it.
+  class SignalsBlocked {
+   public:
+    SignalsBlocked() noexcept {
+      sigset_t all;
+      sigfillset(&all);
+      pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    SignalsBlocked(const SignalsBlocked&) = delete;
+    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+   private:
+    sigset_t before_;
+  };
+
   struct alignas(64) Shard {
     std::mutex mutex = {};
     std::condition_variable beaten = {};
@@ -102,6 +120,7 @@ class Heartbeats {
   [[gnu::cold]] void start_thread() {
     std::lock_guard lock(mutex_);
     if (started_.load(std::memory_order_relaxed)) return;
+    const SignalsBlocked blocked;  // the application's signals go to the application's threads
     thread_ = std::thread([this] { run(); });
     started_.store(true, std::memory_order_release);
   }

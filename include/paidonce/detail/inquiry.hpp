@@ -5,6 +5,7 @@
 
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -84,7 +85,7 @@ struct RawInquiry final : Inquiry {
   flow::Said said = {};
   void pay(void*) override {}
   void reconcile(const Record&) override {}
-  void read(flow::Said& to) override { to = std::move(said); }
+  void read(flow::Said& to) override { to = said; }  // it may be asked again
 };
 
 /// What a callable returns, as the guard keeps it: `R` for `R` and for `PaymentResult<R>`.
@@ -252,6 +253,8 @@ R decode_response(std::string&& bytes) {
       return Codec<R>::decode(bytes);
     } catch (const Error&) {
       throw;
+    } catch (const std::bad_alloc&) {
+      throw;
     } catch (const ForcedUnwind&) {
       throw;
     } catch (...) {
@@ -261,7 +264,18 @@ R decode_response(std::string&& bytes) {
   }
 }
 
-/// The typed outcome. In doubt it carries what was returned, if anything was.
+template <class R>
+Outcome<R> outcome_with_report(OutcomeParts<R>&& parts, TypedInquiry<R>& inquiry) {
+  if (R* reported = inquiry.response_if()) {
+    parts.final_state = inquiry.state_of_response();
+    parts.value.emplace(std::move(*reported));
+  }
+  return Outcome<R>(std::move(parts));
+}
+
+/// The typed outcome. In doubt it carries what was returned, if anything was. After a payment it does not
+/// throw: a response whose move fails leaves the caller in doubt, and the store with the answer to the next
+/// call.
 template <class R>
 Outcome<R> make_outcome(Answer&& answer, TypedInquiry<R>& inquiry) {
   flow::Ending& ending = answer.ending;
@@ -274,13 +288,25 @@ Outcome<R> make_outcome(Answer&& answer, TypedInquiry<R>& inquiry) {
   if (ending.status == Status::completed && ending.response_in == flow::ResponseIn::record) {
     parts.replayed = true;
     parts.value.emplace(decode_response<R>(std::move(answer.response)));
-  } else if (ending.status == Status::completed || ending.status == Status::in_doubt) {
-    if (R* reported = inquiry.response_if()) {
-      parts.final_state = inquiry.state_of_response();
-      parts.value.emplace(std::move(*reported));
+    return Outcome<R>(std::move(parts));
+  }
+  if (ending.status != Status::completed && ending.status != Status::in_doubt)
+    return Outcome<R>(std::move(parts));
+  if constexpr (std::is_nothrow_move_constructible_v<R>) {
+    return outcome_with_report(std::move(parts), inquiry);
+  } else {
+    try {
+      return outcome_with_report(std::move(parts), inquiry);
+    } catch (const ForcedUnwind&) {
+      throw;
+    } catch (...) {
+      OutcomeParts<R> doubt;
+      doubt.status = Status::in_doubt;
+      doubt.reason = flow::copy_of("the response could not be handed over; the same call replays it");
+      doubt.cause = std::current_exception();
+      return Outcome<R>(std::move(doubt));
     }
   }
-  return Outcome<R>(std::move(parts));
 }
 
 }  // namespace paidonce::inline v1::detail

@@ -48,7 +48,7 @@ class Currency {
   friend constexpr bool operator==(const Currency&, const Currency&) noexcept = default;
   /// By code, then by exponent: an order to sort and to key maps by, without a meaning.
   friend constexpr std::strong_ordering operator<=>(const Currency& a, const Currency& b) noexcept {
-    if (const auto codes = a.code_ <=> b.code_; std::is_neq(codes)) return codes;
+    if (const int codes = a.code().compare(b.code()); codes != 0) return codes <=> 0;
     return a.exponent_ <=> b.exponent_;
   }
 
