@@ -5,7 +5,7 @@
 #include <paidonce/money/money.hpp>
 
 [[maybe_unused]] static void overview() {
-// clang-format off
+  // clang-format off
   // [overview]
   #include <paidonce/money/money.hpp>
   using namespace paidonce;

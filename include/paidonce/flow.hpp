@@ -73,6 +73,7 @@ struct Ending {
   Status status = Status::in_doubt;
   State final_state = State::in_doubt;  ///< of the response
   ResponseIn response_in = ResponseIn::nowhere;
+  bool recorded = false;  ///< this call wrote how the payment ended
   bool moved_on = false;  ///< the record was somebody else's when this attempt ended
   Duration retry_after{0};
   std::string reason = {};
@@ -123,6 +124,8 @@ class Payment {
   /// While the callable runs: its attempt's own record, which heartbeats and checkpoints keep up to date.
   Record& running() noexcept { return record_; }
   Version expected() const noexcept { return write_.expected(); }
+  /// Whether the write that is asked for was tried before, and its reply lost.
+  bool repeating() const noexcept { return write_.failure() != nullptr; }
   Duration pause() const noexcept { return Duration(1LL << (polls_ < 7 ? polls_ : 7)); }
   const Ending& ending() const noexcept { return ending_; }
   Ending& ending() noexcept { return ending_; }
@@ -185,10 +188,12 @@ class Payment {
       ending_.reason = std::move(*refusal);
       return end(Status::refused);
     }
-    if (begin_as_ != Decision::begin_first)  // asking may have taken long: the provider may have forgotten
+    if (begin_as_ != Decision::begin_first) {  // asking took its time, and the clock moved on, or back
       begin_as_ =
           protocol::check(&record_, *terms_.fingerprint, now, protocol::Holder::may_live, terms_.doubt_rule);
-    if (begin_as_ == Decision::stay_in_doubt) return end_in_doubt(copy_of(record_.note));
+      const bool begins = begin_as_ == Decision::begin_anew || begin_as_ == Decision::begin_next;
+      if (!begins) return decide_present(now, protocol::Holder::may_live);
+    }
     write_begin(now);
   }
 
@@ -430,6 +435,7 @@ class Payment {
   }
 
   void end_as_recorded() {
+    ending_.recorded = true;
     switch (record_.state) {
       case State::succeeded:
       case State::declined:

@@ -49,13 +49,13 @@ class IdempotencyGuard {
         clock_(std::forward<C>(clock)),
         observer_(std::forward<O>(observer)),
         options_(detail::checked(options)) {}
-  explicit IdempotencyGuard(std::type_identity_t<S> store, GuardOptions options) requires(
-      std::is_default_constructible_v<L>&& std::is_default_constructible_v<C>&&
-          std::is_default_constructible_v<O>)
-      : IdempotencyGuard(std::forward<S>(store), L(), C(), options) {}
-  explicit IdempotencyGuard(std::type_identity_t<S> store, L lock, GuardOptions options) requires(
-      std::is_default_constructible_v<C>&& std::is_default_constructible_v<O>)
-      : IdempotencyGuard(std::forward<S>(store), std::forward<L>(lock), C(), options) {}
+  // Templates, so that an explicit instantiation asks nothing of locks and clocks that have no default.
+  template <class DefaultLock = L, class DefaultClock = C>
+  explicit IdempotencyGuard(std::type_identity_t<S> store, GuardOptions options)
+      : IdempotencyGuard(std::forward<S>(store), DefaultLock(), DefaultClock(), options) {}
+  template <class DefaultClock = C>
+  explicit IdempotencyGuard(std::type_identity_t<S> store, L lock, GuardOptions options)
+      : IdempotencyGuard(std::forward<S>(store), std::forward<L>(lock), DefaultClock(), options) {}
   IdempotencyGuard(const IdempotencyGuard&) = delete;
   IdempotencyGuard& operator=(const IdempotencyGuard&) = delete;
 

@@ -36,13 +36,14 @@ struct Refused {
   Refusal refusal;
 };
 
-/// A duplicate had to wait for the lock or for a running attempt, whatever came of it.
+/// A duplicate had to wait for the lock or for a running attempt; told when it gets its outcome.
 struct Waited {
   const IdempotencyKey& key;
   Duration waited;  ///< on the steady clock
 };
 
 /// A payment came to its end, and the record says so: succeeded, declined, or released (proven not executed).
+/// A transaction that was rolled back tells of the release that nobody needs to store.
 struct Completed {
   const IdempotencyKey& key;
   const Record& record;

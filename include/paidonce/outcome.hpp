@@ -84,12 +84,12 @@ constexpr bool is_catch_all() {
 }
 
 template <class Alternative, class... H>
-inline constexpr int handlers_for = (0 + ... + (std::is_invocable_v<H&, Alternative> ? 1 : 0));
+inline constexpr int handlers_for = (0 + ... + (std::is_invocable_v<H&, const Alternative&> ? 1 : 0));
 
 /// Calls the handler that takes this alternative.
 template <class Alternative, class H, class... Others>
 decltype(auto) handle(const Alternative& alternative, H& handler, Others&... others) {
-  if constexpr (std::is_invocable_v<H&, Alternative>)
+  if constexpr (std::is_invocable_v<H&, const Alternative&>)
     return handler(alternative);
   else
     return handle(alternative, others...);

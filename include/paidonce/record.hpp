@@ -128,8 +128,8 @@ inline std::string to_bytes(const Record& record) {
   return out;
 }
 
-/// The record that `to_bytes` made these bytes of. Throws `Error{store_corrupt}` when they are damaged and
-/// `Error{unsupported_format}` when a newer version wrote them.
+/// The record that `to_bytes` made these bytes of. Throws `Error{store_corrupt}` or `Error{codec_failure}`
+/// when they are damaged and `Error{unsupported_format}` when a newer version wrote them.
 inline Record record_from_bytes(std::string_view bytes) {
   detail::RecordReader reader(bytes);
   if (const char version = reader.take(1)[0]; version != detail::record_format_version)

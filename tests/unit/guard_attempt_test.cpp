@@ -1,5 +1,8 @@
 #include "guard_support.hpp"
 
+#include <unistd.h>
+#include <csignal>
+
 #include <condition_variable>
 #include <future>
 #include <mutex>
@@ -299,4 +302,86 @@ TEST_CASE("a store that proves a holder dead lets others recover at once", "[gua
   CHECK(unsure.execute(key(), request, never).status() == Status::in_progress);
   IdempotencyGuard sure(Restarted{&world.store, 42}, NoLock(), world.clock);
   CHECK(sure.execute(key(), request, never, [](const Record&) { return succeeded("found"); }).succeeded());
+}
+
+TEST_CASE("a payment whose begin took longer than its lease to store is not started", "[guard]") {
+  struct Slow {
+    MemoryStore* store;
+    bool lose_first_reply;
+    int inserts = 0;
+    std::optional<Record> find(const IdempotencyKey& of) { return store->find(of); }
+    std::optional<Record> insert(const IdempotencyKey& of, const Record& record) {
+      const auto until = detail::boot_now() + 6'000'000;
+      while (detail::boot_now() < until) std::this_thread::yield();
+      if (++inserts == 1 && lose_first_reply) throw Error(errc::store_unavailable);
+      return store->insert(of, record);
+    }
+    bool replace(const IdempotencyKey& of, Version version, const Record& record) {
+      return store->replace(of, version, record);
+    }
+  };
+  for (const bool lose_first_reply : {false, true}) {
+    World world;
+    IdempotencyGuard guard(Slow{&world.store, lose_first_reply}, NoLock(), world.clock);
+    const auto outcome = guard.execute(key(), request, never, {.lease = 5ms});
+    CHECK(outcome.status() == Status::not_executed);
+    CHECK(world.state() == State::released);
+  }
+}
+
+TEST_CASE("a store that cannot tell whether a holder is gone loses nothing", "[guard][doubt]") {
+  struct Confused {
+    MemoryStore* store;
+    bool refuse_once = false;
+    std::optional<Record> find(const IdempotencyKey& of) { return store->find(of); }
+    std::optional<Record> insert(const IdempotencyKey& of, const Record& record) {
+      return store->insert(of, record);
+    }
+    bool replace(const IdempotencyKey& of, Version version, const Record& record) {
+      if (!std::exchange(refuse_once, true)) throw Error(errc::store_unavailable);  // makes it read back
+      return store->replace(of, version, record);
+    }
+    bool holder_gone(const IdempotencyKey&, const Record&) { throw std::runtime_error("cannot tell"); }
+  };
+  World world;
+  IdempotencyGuard guard(Confused{&world.store}, NoLock(), world.clock);
+  CHECK(guard.execute(key(), request, [] { return succeeded("paid"); }).succeeded());
+  CHECK(world.state() == State::succeeded);
+
+  (void)world.guard.execute(key("2"), request, [&] {
+    CHECK(guard.execute(key("2"), request, never).status() == Status::in_progress);
+    return succeeded("paid");
+  });
+}
+
+TEST_CASE("the heartbeat's thread leaves the application's signals alone", "[guard]") {
+  sigset_t only, before;
+  sigemptyset(&only);
+  sigaddset(&only, SIGUSR2);
+  World world;
+  (void)world.guard.execute(key(), request, [] { return succeeded("the timer runs by now"); });
+  pthread_sigmask(SIG_BLOCK, &only, &before);
+  kill(getpid(), SIGUSR2);  // ends the process where any thread takes it
+  const timespec longest{10, 0};
+  CHECK(sigtimedwait(&only, nullptr, &longest) == SIGUSR2);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+TEST_CASE("a clock that fails after the payment loses no result", "[guard]") {
+  struct Failing {
+    std::shared_ptr<bool> fails = std::make_shared<bool>(false);
+    Timestamp now() {
+      if (*fails) throw std::runtime_error("no time");
+      return SystemClock().now();
+    }
+  };
+  MemoryStore store;
+  Failing clock;
+  IdempotencyGuard guard(store, NoLock(), clock);
+  const auto outcome = guard.execute(key(), request, [&] {
+    *clock.fails = true;
+    return succeeded("paid");
+  });
+  CHECK(outcome.succeeded());
+  CHECK(store.find(key()).value().state == State::succeeded);
 }

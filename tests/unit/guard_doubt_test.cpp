@@ -302,7 +302,7 @@ TEST_CASE("a person resolves what is in doubt, and the record says who and why",
   }
 }
 
-TEST_CASE("a person may declare a holder dead; the holder, should it live, keeps its evidence",
+TEST_CASE("a person may declare a holder dead, and the holder, should it live, keeps its evidence",
           "[guard][doubt]") {
   World world({.heartbeat = false});
   const auto outcome = world.guard.execute(key(), request, [&] {
@@ -328,4 +328,60 @@ TEST_CASE("what is absent, completed or released cannot be resolved", "[guard][d
   CHECK(code_of([&] { world.guard.resolve(key(), State::succeeded, "x", "text", "ann", "?"); }) ==
         errc::wrong_state);
   CHECK(world.store.find(key()) == before);
+}
+
+namespace {
+
+/// Lets a test do something before each replace that would write a given state.
+struct Meddled {
+  MemoryStore* store;
+  std::function<void(const Record&)> before_replace = {};
+  std::optional<Record> find(const IdempotencyKey& of) { return store->find(of); }
+  std::optional<Record> insert(const IdempotencyKey& of, const Record& record) {
+    return store->insert(of, record);
+  }
+  bool replace(const IdempotencyKey& of, Version expected, const Record& record) {
+    if (before_replace) before_replace(record);
+    return store->replace(of, expected, record);
+  }
+};
+
+/// Moves the record on, as its holder's heartbeat or another attempt does.
+void move_on(MemoryStore& store) {
+  Record there = store.find(key()).value();
+  const Version seen = there.version++;
+  if (!store.replace(key(), seen, there)) throw std::logic_error("nobody else is here");
+}
+
+}  // namespace
+
+TEST_CASE("what a person gave in bytes is kept through a conflict", "[guard][doubt]") {
+  World world;
+  world.put_in_doubt();
+  int conflicts = 0;
+  const auto once = [&](const Record&) {
+    if (++conflicts == 1) move_on(world.store);
+  };
+  IdempotencyGuard desk(Meddled{&world.store, once}, NoLock(), world.clock);
+  desk.resolve(key(), State::succeeded, "receipt 7", "text", "ann", "seen");
+  CHECK(conflicts == 2);
+  CHECK(world.record().response == "receipt 7");
+  CHECK(world.guard.execute(key(), request, never).response() == "receipt 7");
+}
+
+TEST_CASE("a person is told when nothing could be resolved", "[guard][doubt]") {
+  World world;
+  world.put_in_doubt();
+  IdempotencyGuard desk(Meddled{&world.store, [&](const Record&) { move_on(world.store); }}, NoLock(),
+                        world.clock);
+  CHECK(code_of([&] { desk.resolve(key(), State::succeeded, "receipt 7", "text", "ann", "seen"); }) ==
+        errc::store_unavailable);
+  CHECK(world.state() == State::in_doubt);
+}
+
+TEST_CASE("a release by bytes says once who did it and why", "[guard][doubt]") {
+  World world;
+  world.put_in_doubt();
+  world.guard.resolve(key(), State::released, "", "", "ann", "not seen");
+  CHECK(world.record().note == "no reply\nreleased by ann: not seen");
 }

@@ -1,6 +1,7 @@
 #include "guard_support.hpp"
 
 #include <memory>
+#include <new>
 
 #include "support/catch.hpp"
 
@@ -200,7 +201,7 @@ TEST_CASE("amount and description go into the record", "[guard]") {
   CHECK(world.record().description == "a cappuccino");
 }
 
-TEST_CASE("plain returns succeed; text is kept as std::string", "[guard]") {
+TEST_CASE("plain returns succeed, and text is kept as std::string", "[guard]") {
   World world;
   const Outcome<std::string> text = world.guard.execute(key("text"), request, [] { return "paid"; });
   CHECK(text.response() == "paid");
@@ -335,4 +336,89 @@ TEST_CASE("a fingerprint under a previous secret is still the same request", "[g
   CHECK(world.guard.execute(key(), new_one("4343"), never).status() == Status::key_reused);
   CHECK(world.guard.execute(key(), Fingerprinter("new secret")("4242"), never).status() ==
         Status::key_reused);
+}
+
+TEST_CASE("an attempt's lease begins when refuse_if has answered, however long that took", "[guard]") {
+  World world;
+  CallOptions options;
+  options.refuse_if = [&]() -> std::optional<std::string> {
+    world.clock.advance(31s);
+    return std::nullopt;
+  };
+  const auto outcome = world.guard.execute(
+      key(), request,
+      [&](Attempt& attempt) {
+        CHECK(attempt.lease_until() == world.clock.now() + 30s);
+        CHECK(world.record().created_at == world.clock.now());
+        return succeeded("paid");
+      },
+      options);
+  CHECK(outcome.succeeded());
+}
+
+TEST_CASE("while refuse_if is asked, the provider may forget", "[guard]") {
+  World world({.provider_deduplicates = true, .provider_remembers = 1h});
+  world.put_in_doubt();
+  CallOptions options;
+  options.refuse_if = [&]() -> std::optional<std::string> {
+    world.clock.advance(1h);
+    return std::nullopt;
+  };
+  CHECK(world.guard.execute(key(), request, never, options).status() == Status::in_doubt);
+}
+
+TEST_CASE("while refuse_if is asked, a clock that goes back may bring an old payment back", "[guard]") {
+  World world;
+  (void)world.guard.execute(key(), request, [] { return succeeded("old"); });
+  world.clock.advance(24h);
+  CallOptions options;
+  options.refuse_if = [&]() -> std::optional<std::string> {
+    world.clock.advance(-1h);
+    return std::nullopt;
+  };
+  CHECK(world.guard.execute(key(), other_request, never, options).status() == Status::key_reused);
+  CHECK(world.guard.execute(key(), request, never).response() == "old");
+}
+
+namespace {
+
+/// Its copies fail when they are told to, and it has no moves of its own.
+struct Heavy {
+  int value = 0;
+  static inline int copies_left = 1000;
+  explicit Heavy(int number) : value(number) {}
+  Heavy(const Heavy& other) : value(other.value) {
+    if (--copies_left < 0) throw std::bad_alloc();
+  }
+};
+
+}  // namespace
+
+template <>
+struct paidonce::Codec<Heavy> {
+  static constexpr std::string_view format = "heavy";
+  static std::string encode(const Heavy& value) { return std::to_string(value.value); }
+  static Heavy decode(std::string_view bytes) { return Heavy(std::stoi(std::string(bytes))); }
+};
+
+TEST_CASE("a response whose copy fails after the payment is an outcome, and the next call replays it",
+          "[guard]") {
+  int completed = 0;
+  for (int copies = 0; copies < 12; ++copies) {
+    World world;
+    Heavy::copies_left = copies;
+    int runs = 0;
+    const auto pay = [&]() -> PaymentResult<Heavy> {
+      ++runs;
+      return succeeded(Heavy(7));
+    };
+    const auto outcome = world.guard.execute(key(), request, pay);
+    CHECK((outcome.status() == Status::completed || outcome.status() == Status::in_doubt));
+    Heavy::copies_left = 1000;
+    if (outcome.succeeded()) ++completed;
+    if (world.state() == State::succeeded)
+      CHECK(world.guard.execute(key(), request, pay).response().value == 7);
+    CHECK(runs == 1);
+  }
+  CHECK(completed > 0);
 }

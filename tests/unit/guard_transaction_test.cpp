@@ -349,3 +349,66 @@ TEST_CASE("of many threads that book under one key one does", "[guard][transacti
   CHECK(other == 0);
   CHECK(bank.rows() == Bank::Rows{{"booking", "1"}});
 }
+
+namespace {
+
+/// Runs the body of its first transaction twice, as a loop around serialisation failures does.
+struct Repeating {
+  enum class First { rolled_back, committed };
+  using Transaction = TransactionalMemoryStore::Transaction;
+  TransactionalMemoryStore* store;
+  First first;
+  int transactions = 0;
+
+  std::optional<Record> find(const IdempotencyKey& of) { return store->find(of); }
+  std::optional<Record> insert(const IdempotencyKey& of, const Record& record) {
+    return store->insert(of, record);
+  }
+  bool replace(const IdempotencyKey& of, Version expected, const Record& record) {
+    return store->replace(of, expected, record);
+  }
+  template <class Body>
+  void transact(Body&& body) {
+    struct Conflict {};
+    if (++transactions == 1) try {
+        store->transact([&](Transaction& transaction) {
+          body(transaction);
+          if (first == First::rolled_back) throw Conflict{};
+        });
+      } catch (const Conflict&) {
+      }
+    store->transact(body);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a store that runs a transaction again runs no payment again, and tells no lie",
+          "[guard][transaction]") {
+  for (const auto first : {Repeating::First::rolled_back, Repeating::First::committed}) {
+    TransactionalMemoryStore store;
+    IdempotencyGuard guard(Repeating{&store, first}, NoLock());
+    int runs = 0;
+    const auto pay = [&](Attempt&, Repeating::Transaction& transaction) {
+      ++runs;
+      transaction.native()["order"] = "paid";
+      return succeeded("paid");
+    };
+    const auto outcome = guard.execute_in_transaction(key, fingerprint(1), pay);
+    CHECK(runs == 1);
+    CHECK(outcome.succeeded() == (first == Repeating::First::committed));
+    CHECK(store.rows().count("order") == (first == Repeating::First::committed ? 1U : 0U));
+    if (!outcome.succeeded()) CHECK(outcome.status() == Status::not_executed);
+    CHECK(guard.execute_in_transaction(key, fingerprint(1), pay).succeeded());
+    CHECK(runs == (first == Repeating::First::committed ? 1 : 2));
+  }
+}
+
+TEST_CASE("a replay in a transaction that is run again is a replay", "[guard][transaction]") {
+  TransactionalMemoryStore store;
+  const auto pay = [](Attempt&, TransactionalMemoryStore::Transaction&) { return succeeded("paid"); };
+  IdempotencyGuard first(store, NoLock());
+  REQUIRE(first.execute_in_transaction(key, fingerprint(1), pay).succeeded());
+  IdempotencyGuard again(Repeating{&store, Repeating::First::rolled_back}, NoLock());
+  CHECK(again.execute_in_transaction(key, fingerprint(1), pay).replayed());
+}

@@ -17,8 +17,8 @@ class IdempotencyGuard<S, L, C, O>::OneCall {
   }
 
   /// For a flow that was driven elsewhere and only has to be answered.
-  OneCall(IdempotencyGuard& guard, const Call& call, const detail::Timing& timing, flow::Payment&& payment)
-      : guard_(guard), call_(call), terms_(guard.terms_of(call, timing)), payment_(std::move(payment)) {}
+  OneCall(IdempotencyGuard& guard, const Call& call, const flow::Terms& terms, flow::Payment&& payment)
+      : guard_(guard), call_(call), terms_(terms), payment_(std::move(payment)) {}
 
   detail::Answer run();
   detail::Answer end();
@@ -175,7 +175,7 @@ auto IdempotencyGuard<S, L, C, O>::OneCall::wait_for_lock() -> std::optional<Hol
 
 template <Store S, Lock L, Clock C, Observer O>
 void IdempotencyGuard<S, L, C, O>::OneCall::insert() {
-  began_writing_ = detail::boot_now();
+  if (!payment_.repeating()) began_writing_ = detail::boot_now();
   std::optional<Record> existing;
   try {
     existing = guard_.store_.insert(call_.key, payment_.record());
@@ -191,7 +191,7 @@ void IdempotencyGuard<S, L, C, O>::OneCall::insert() {
 
 template <Store S, Lock L, Clock C, Observer O>
 void IdempotencyGuard<S, L, C, O>::OneCall::replace() {
-  if (!payment_.began()) began_writing_ = detail::boot_now();
+  if (!payment_.began() && !payment_.repeating()) began_writing_ = detail::boot_now();
   bool stored = false;
   try {
     stored = guard_.store_.replace(call_.key, payment_.expected(), payment_.record());
@@ -303,7 +303,9 @@ detail::Answer IdempotencyGuard<S, L, C, O>::OneCall::end() {
       else
         observer.on(events::Completed{call_.key, record});
       break;
-    case Status::not_executed: observer.on(events::Completed{call_.key, record}); break;
+    case Status::not_executed:
+      if (ending.recorded) observer.on(events::Completed{call_.key, record});
+      break;
     case Status::in_doubt: observer.on(events::InDoubt{call_.key, ending.reason}); break;
     case Status::in_progress: observer.on(events::Refused{call_.key, events::Refusal::in_progress}); break;
     case Status::key_reused: observer.on(events::Refused{call_.key, events::Refusal::key_reused}); break;

@@ -11,6 +11,8 @@ namespace detail {
 /// Thrown through a store's `transact` to roll it back: the callable said, or its throw means, that it did
 /// not execute.
 struct RollBack {};
+/// Thrown through a store's `transact` that runs its body a second time.
+struct RunAgain {};
 
 /// An attempt in a transaction, which nobody else can see, needs no lease and may save nothing.
 class TransactionAttempt final : public Attempt, private AttemptPort {
@@ -46,8 +48,9 @@ detail::Answer IdempotencyGuard<S, L, C, O>::run_in_transaction(const Call& call
     bool entered = false;
     bool started = false;
     const auto body = [&](Transaction& transaction) {
-      // A store that runs it again has undone all of it; but the callable is run once.
-      if (started) throw detail::RollBack{};
+      // The callable is run once. A store that would run it again has undone all of it, or lost the commit's
+      // reply.
+      if (started) throw detail::RunAgain{};
       if (entered) payment = flow::Payment(terms);
       entered = true;
       for (;;) {
@@ -87,6 +90,10 @@ detail::Answer IdempotencyGuard<S, L, C, O>::run_in_transaction(const Call& call
       }
     };
     const auto rolled_back = [&](std::exception_ptr cause) {
+      if (begun.state == State::in_progress) {
+        protocol::release(begun, flow::copy_of(said.reason), begun.updated_at, timing.retention);
+        observer_.on(events::Completed{call.key, begun});  // as it would have been recorded
+      }
       flow::Ending ending;
       ending.status = Status::not_executed;
       ending.reason =
@@ -127,7 +134,7 @@ detail::Answer IdempotencyGuard<S, L, C, O>::run_in_transaction(const Call& call
         payment.broke_off();
       }
     }
-    return OneCall(*this, call, timing, std::move(payment)).end();
+    return OneCall(*this, call, terms, std::move(payment)).end();
   } else {
     static_cast<void>(call);
     throw Error(errc::invalid_options, "this store has no transactions");

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <thread>
 
+#include <pthread.h>
 #include <csignal>
 
 #include <paidonce/detail/boot_clock.hpp>
@@ -67,19 +68,14 @@ class Heartbeats {
       if (shard.first) shard.first->previous_ = &beat;
       shard.first = &beat;
     }
-    if (due >= next_wake_.load()) return;
-    {
-      std::lock_guard lock(mutex_);
-      poked_ = true;
-    }
-    wake_.notify_one();
+    if (plan(due)) poke();
   }
 
   /// Waits for a beat that is under way. Afterwards there is none any more.
   void remove(Beat& beat) noexcept {
     Shard& shard = shard_of(beat);
     std::unique_lock lock(shard.mutex);
-    while (beat.beating_) shard.beaten.wait(lock);
+    if (beat.beating_) wait_for_beat(beat, shard, lock);
     (beat.previous_ ? beat.previous_->next_ : shard.first) = beat.next_;
     if (beat.next_) beat.next_->previous_ = beat.previous_;
   }
@@ -125,25 +121,59 @@ class Heartbeats {
     started_.store(true, std::memory_order_release);
   }
 
+  /// Not a place to be cancelled at: it is waited for in destructors.
+  [[gnu::cold]] static void wait_for_beat(const Beat& beat, Shard& shard,
+                                          std::unique_lock<std::mutex>& lock) {
+    int before = 0;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    while (beat.beating_) shard.beaten.wait(lock);
+    pthread_setcancelstate(before, nullptr);
+  }
+
+  /// Makes the thread wake up by then. True: it does not plan to yet.
+  bool plan(BootTime due) noexcept {
+    BootTime planned = next_wake_.load();
+    while (due < planned)
+      if (next_wake_.compare_exchange_weak(planned, due)) return true;
+    return false;
+  }
+
+  [[gnu::cold]] void poke() noexcept {
+    {
+      std::lock_guard lock(mutex_);
+      poked_ = true;
+    }
+    wake_.notify_one();
+  }
+
+  /// Sleeps until the planned time, also when what was to beat then has ended meanwhile: so that the next
+  /// short payment, whose beat would be due later, does not have to wake it.
   [[gnu::cold]] void run() noexcept {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
       poked_ = false;
-      lock.unlock();
-      // Whoever adds from here on sees `never` and pokes; whoever added before is seen by the round.
+      const BootTime planned = next_wake_.load();
+      if (planned > boot_now()) {
+        sleep(lock, planned);
+        continue;
+      }
+      // Whoever adds from here on finds nothing planned, and plans; whoever added before is seen by the
+      // round.
       next_wake_.store(never);
-      const BootTime earliest = make_round();
-      next_wake_.store(earliest);
+      lock.unlock();
+      plan(make_round());
       lock.lock();
-      const auto disturbed = [this] { return stopping_ || poked_; };
-      if (earliest == never)
-        wake_.wait(lock, disturbed);
-      else if (const BootTime now = boot_now(); earliest > now)
-        wake_.wait_for(
-            lock, std::chrono::nanoseconds(earliest - now < longest_sleep ? earliest - now : longest_sleep),
-            disturbed);
-      wake_ups_.fetch_add(1, std::memory_order_relaxed);
     }
+  }
+
+  void sleep(std::unique_lock<std::mutex>& lock, BootTime until) {
+    const auto disturbed = [this] { return stopping_ || poked_; };
+    const BootTime left = until - boot_now();
+    if (until == never)
+      wake_.wait(lock, disturbed);
+    else if (left > 0)
+      wake_.wait_for(lock, std::chrono::nanoseconds(left < longest_sleep ? left : longest_sleep), disturbed);
+    wake_ups_.fetch_add(1, std::memory_order_relaxed);
   }
 
   /// Makes all beats that are due; the earliest time of those that are not.

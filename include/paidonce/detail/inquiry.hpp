@@ -198,9 +198,11 @@ Asked<R> asked_to_reconcile(Reconcile& reconcile) noexcept {
   said.cause = std::current_exception();
 }
 
-inline void read_report(Inquiry& inquiry, flow::Said& said) noexcept {
+inline void read_report(Inquiry& inquiry, flow::Said& said) {
   try {
     inquiry.read(said);
+  } catch (const ForcedUnwind&) {
+    throw;
   } catch (...) {
     fall_into_doubt(said, "the response could not be encoded");
   }
