@@ -14,13 +14,13 @@
 #include <paidonce/detail/boot_clock.hpp>
 #include <paidonce/detail/forced_unwind.hpp>
 #include <paidonce/errors.hpp>
+#include <paidonce/flow/write.hpp>
 #include <paidonce/key.hpp>
 #include <paidonce/observer.hpp>
 #include <paidonce/protocol.hpp>
 #include <paidonce/provider_key.hpp>
 #include <paidonce/record.hpp>
 #include <paidonce/time.hpp>
-#include <paidonce/write.hpp>
 
 namespace paidonce::inline v1 {
 

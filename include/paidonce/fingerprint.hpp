@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
-#include <paidonce/detail/hex.hpp>
-#include <paidonce/detail/hmac.hpp>
-#include <paidonce/detail/previous_digests.hpp>
+#include <paidonce/digest/hex.hpp>
+#include <paidonce/digest/hmac.hpp>
+#include <paidonce/digest/previous_digests.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/fingerprint_sink.hpp>
 

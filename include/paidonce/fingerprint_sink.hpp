@@ -26,7 +26,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <paidonce/detail/sha256.hpp>
+#include <paidonce/digest/sha256.hpp>
 
 namespace paidonce::inline v1 {
 

@@ -16,11 +16,11 @@
 #include <paidonce/attempt.hpp>
 #include <paidonce/clock.hpp>
 #include <paidonce/clocks/system_clock.hpp>
-#include <paidonce/detail/call_chain.hpp>
-#include <paidonce/detail/heartbeats.hpp>
-#include <paidonce/detail/inquiry.hpp>
-#include <paidonce/detail/random.hpp>
+#include <paidonce/digest/random.hpp>
 #include <paidonce/flow.hpp>
+#include <paidonce/guard/call_chain.hpp>
+#include <paidonce/guard/heartbeats.hpp>
+#include <paidonce/guard/inquiry.hpp>
 #include <paidonce/lock.hpp>
 #include <paidonce/locks/keyed_mutex.hpp>
 #include <paidonce/observer.hpp>
@@ -218,5 +218,5 @@ Outcome<R> IdempotencyGuard<S, L, C, O>::execute_as(const IdempotencyKey& key, c
 
 }  // namespace paidonce::inline v1
 
-#include <paidonce/detail/guard_run.hpp>
-#include <paidonce/detail/guard_transaction.hpp>
+#include <paidonce/guard/run.hpp>
+#include <paidonce/guard/transaction.hpp>

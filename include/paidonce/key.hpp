@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include <paidonce/detail/hash64.hpp>
+#include <paidonce/digest/hash64.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/uuid.hpp>
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include <paidonce/detail/sha256.hpp>
+#include <paidonce/digest/sha256.hpp>
 #include <paidonce/key.hpp>
 #include <paidonce/time.hpp>
 

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <string>
 
-#include <paidonce/detail/hex.hpp>
-#include <paidonce/detail/random.hpp>
+#include <paidonce/digest/hex.hpp>
+#include <paidonce/digest/random.hpp>
 #include <paidonce/time.hpp>
 
 namespace paidonce::inline v1 {

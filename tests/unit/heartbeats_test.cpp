@@ -1,4 +1,4 @@
-#include <paidonce/detail/heartbeats.hpp>
+#include <paidonce/guard/heartbeats.hpp>
 
 #include <atomic>
 #include <future>

@@ -1,10 +1,10 @@
 // HMAC-SHA-256: the test cases of RFC 4231, and keys on both sides of a block.
 
-#include <paidonce/detail/hmac.hpp>
+#include <paidonce/digest/hmac.hpp>
 
 #include <string>
 
-#include <paidonce/detail/hex.hpp>
+#include <paidonce/digest/hex.hpp>
 #include "support/catch.hpp"
 
 using namespace paidonce;

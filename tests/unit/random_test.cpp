@@ -1,7 +1,7 @@
 // The random source: that it fills, does not repeat between threads or processes, and wipes what it handed
 // out.
 
-#include <paidonce/detail/random.hpp>
+#include <paidonce/digest/random.hpp>
 
 #include <sys/wait.h>
 #include <unistd.h>

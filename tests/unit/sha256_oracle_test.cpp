@@ -6,7 +6,7 @@
 #include <random>
 #include <string>
 
-#include <paidonce/detail/hmac.hpp>
+#include <paidonce/digest/hmac.hpp>
 #include "support/catch.hpp"
 
 using namespace paidonce;

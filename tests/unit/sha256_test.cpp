@@ -1,12 +1,12 @@
 // SHA-256: the examples of FIPS 180, and the portable way against the hardware's.
 
-#include <paidonce/detail/sha256.hpp>
+#include <paidonce/digest/sha256.hpp>
 
 #include <cstdio>
 #include <string>
 #include <string_view>
 
-#include <paidonce/detail/hex.hpp>
+#include <paidonce/digest/hex.hpp>
 #include "support/catch.hpp"
 
 using namespace paidonce;

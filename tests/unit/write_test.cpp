@@ -1,6 +1,6 @@
 // A conditional write whose replies are lost, followed by hand.
 
-#include <paidonce/write.hpp>
+#include <paidonce/flow/write.hpp>
 
 #include <optional>
 

@@ -17,13 +17,13 @@
 #include <utility>
 #include <vector>
 
-#include <paidonce/detail/packed_record.hpp>
-#include <paidonce/detail/readers_gate.hpp>
-#include <paidonce/detail/record_table.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/key.hpp>
 #include <paidonce/record.hpp>
 #include <paidonce/store.hpp>
+#include <paidonce/stores/memory/packed_record.hpp>
+#include <paidonce/stores/memory/readers_gate.hpp>
+#include <paidonce/stores/memory/record_table.hpp>
 
 namespace paidonce::inline v1 {
 

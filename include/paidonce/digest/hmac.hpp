@@ -5,7 +5,7 @@
 #include <cstring>
 #include <string_view>
 
-#include <paidonce/detail/sha256.hpp>
+#include <paidonce/digest/sha256.hpp>
 
 namespace paidonce::inline v1 {
 namespace detail {

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <utility>
 
-#include <paidonce/detail/packed_record.hpp>
+#include <paidonce/stores/memory/packed_record.hpp>
 
 namespace paidonce::inline v1::detail {
 

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include <paidonce/detail/sha256.hpp>
+#include <paidonce/digest/sha256.hpp>
 
 namespace paidonce::inline v1::detail {
 
