@@ -4,8 +4,8 @@
 #include <iostream>
 #include <paidonce/money/money.hpp>
 
+// clang-format off
 [[maybe_unused]] static void overview() {
-  // clang-format off
   // [overview]
   #include <paidonce/money/money.hpp>
   using namespace paidonce;
@@ -24,5 +24,5 @@
   Money::parse("1200", points);                             // keeps the currency by value
   // [/overview]
   static_cast<void>(tax);
-  // clang-format on
 }
+// clang-format on

@@ -441,7 +441,7 @@ TEST_CASE("every public name means what its page says", "[contract]") {
   CHECK((parts.size() == 3));
   (void)Money::minor(std::int64_t{5}, "EUR");
   m += m;
-    m -= Money::minor(1, "EUR");
+  m -= Money::minor(1, "EUR");
   m *= 3;
   try {
     (void)Money::parse("1e3", "EUR");
