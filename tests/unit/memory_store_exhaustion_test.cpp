@@ -2,83 +2,12 @@
 
 #include <paidonce/stores/memory.hpp>
 
-#include <cstdlib>
-#include <new>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "support/catch.hpp"
-
-namespace {
-
-/// Counts down; the allocation at zero fails, and so does each that follows. Negative: all succeed.
-thread_local long allocations_left = -1;
-
-bool granted() noexcept {
-  if (allocations_left < 0) return true;
-  if (allocations_left == 0) return false;
-  --allocations_left;
-  return true;
-}
-
-[[gnu::noinline]] void* allocate(std::size_t size, std::align_val_t alignment = std::align_val_t(16)) {
-  const auto align = static_cast<std::size_t>(alignment);
-  if (void* memory = granted() ? std::aligned_alloc(align, (size + align - 1) / align * align) : nullptr)
-    return memory;
-  throw std::bad_alloc();
-}
-
-struct Exhausted {
-  explicit Exhausted(long after) { allocations_left = after; }
-  ~Exhausted() { allocations_left = -1; }
-};
-
-}  // namespace
-
-// All forms of it: sanitizers bring their own of those that are not replaced, and would mix them up.
-[[gnu::noinline]] void* operator new(std::size_t size) { return allocate(size); }
-[[gnu::noinline]] void* operator new[](std::size_t size) { return allocate(size); }
-[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
-  return allocate(size, alignment);
-}
-[[gnu::noinline]] void* operator new[](std::size_t size, std::align_val_t alignment) {
-  return allocate(size, alignment);
-}
-[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return std::malloc(size);
-}
-[[gnu::noinline]] void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
-  return std::malloc(size);
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete[](void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment,
-                                     const std::nothrow_t&) noexcept {
-  return std::aligned_alloc(static_cast<std::size_t>(alignment), size);
-}
-[[gnu::noinline]] void* operator new[](std::size_t size, std::align_val_t alignment,
-                                       const std::nothrow_t&) noexcept {
-  return std::aligned_alloc(static_cast<std::size_t>(alignment), size);
-}
-[[gnu::noinline]] void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
-  std::free(memory);
-}
+#include "support/failing_new.hpp"
 
 using namespace paidonce;
 
@@ -102,7 +31,7 @@ long failures_of(const Action& action, const Check& unchanged) {
   for (long granted = 0;; ++granted) {
     bool failed = false;
     try {
-      const Exhausted exhausted(granted);
+      const Shortage shortage(static_cast<std::size_t>(granted) + 1, for_ever);
       action();
     } catch (const std::bad_alloc&) {
       failed = true;
@@ -183,7 +112,7 @@ TEST_CASE("a sweep needs no memory", "[store][memory]") {
   }
   std::size_t erased = 0;
   {
-    const Exhausted exhausted(0);
+    const Shortage shortage(1, for_ever);
     erased = store.erase_expired(Timestamp(Duration(1)), SIZE_MAX);
   }
   CHECK(erased == 990);
