@@ -6,6 +6,7 @@
 
 #include <paidonce/paidonce.hpp>
 #include <paidonce/testing/manual_clock.hpp>
+#include <paidonce/testing/transactional_store.hpp>
 
 #include "support/catch.hpp"
 #include "support/failing_new.hpp"
@@ -192,5 +193,40 @@ TEST_CASE("whichever allocation fails, the callable is not started or its result
     CAPTURE(path.name);
     CHECK(with_lock > 0);
     CHECK(without > 0);
+  }
+}
+
+TEST_CASE("whichever allocation fails in a transaction, once its callable has started an outcome comes back",
+          "[fault][memory][transaction]") {
+  const std::size_t times = GENERATE(std::size_t{1}, std::size_t{2}, for_ever);
+  const bool executes = GENERATE(true, false);
+  const IdempotencyKey key{"bank", "a transfer number that is too long for a small string"};
+  const Fingerprint request = fingerprint("transfer", 450, "EUR");
+  bool reached = true;
+  for (std::size_t at = 1; reached; ++at) {
+    REQUIRE(at < 200);
+    CAPTURE(at, times, executes);
+    TransactionalMemoryStore bank;
+    IdempotencyGuard guard(bank, NoLock());
+    int started = 0;
+    std::string prepared = receipt;
+    const auto book = [&](Attempt&, TransactionalMemoryStore::Transaction& transaction) {
+      ++started;
+      using Report = PaymentResult<std::string>;
+      if (!executes) return Report::not_executed(std::move(prepared));
+      transaction.native()["booking"] = "1";
+      return Report::succeeded(std::move(prepared));
+    };
+    std::optional<Outcome<std::string>> outcome;
+    try {
+      const Shortage shortage(at, times);
+      outcome.emplace(guard.execute_in_transaction(key, request, book));
+    } catch (const std::bad_alloc&) {
+      CHECK(started == 0);
+    }
+    reached = allocations.failed > 0;
+    if (outcome && outcome->status() == Status::completed) CHECK(bank.rows().size() == 1);
+    if (outcome && outcome->status() == Status::not_executed) CHECK(bank.rows().empty());
+    if (!outcome) CHECK(bank.rows().empty());
   }
 }
