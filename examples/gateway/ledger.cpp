@@ -40,7 +40,8 @@ Ledger::Ledger(const std::filesystem::path& file) {
     for (std::string line; std::getline(in, line) && !in.eof();) {
       const json entry = json::parse(line, nullptr, false);
       if (!entry.is_object() || !entry.contains("charge"))
-        throw std::runtime_error("the ledger " + file.string() + " has a line that is no charge");
+        throw std::runtime_error("the ledger " + file.string() +
+                                 " has a line that is no charge; name a new file, or one of a gateway");
       entries_.push_back(
           {entry["charge"], entry.value("idempotency_key", ""), entry.value("parameters", "")});
       whole_lines += line.size() + 1;

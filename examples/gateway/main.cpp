@@ -26,22 +26,27 @@ void declare(CLI::App& app, Options& options) {
   const auto rate = [&app](const char* name, double& value, const char* meaning) {
     app.add_option(name, value, meaning)->check(CLI::Range(0.0, 1.0));
   };
-  app.add_option("--port", options.port, "Port on the loopback interface; 0 picks a free one and prints it")
+  app.add_option("--port", options.port,
+                 "Port on the loopback interface; 0, the default, picks a free one and prints it")
       ->check(CLI::Range(0, 65535));
   app.add_option("--ledger", options.ledger, "File that keeps the charges, one JSON line each")->required();
-  app.add_option("--dedupe", options.dedupe, "Whether the Idempotency-Key is heeded: on or off")
+  app.add_option("--dedupe", options.dedupe, "Whether the Idempotency-Key is heeded: on (the default) or off")
       ->transform(CLI::CheckedTransformer(std::map<std::string, gateway::Dedupe>{
           {"on", gateway::Dedupe::on}, {"off", gateway::Dedupe::off}}));
   app.add_option("--seed", options.rates.seed, "What the rates are rolled with");
   rate("--decline-rate", options.rates.decline, "Cards that are declined");
   rate("--delay-rate", options.rates.delay, "Requests that take --delay-ms before they are carried out");
-  app.add_option("--delay-ms", options.delay_ms, "How long a delay is")->check(CLI::Range(0, 600000));
+  app.add_option("--delay-ms", options.delay_ms, "How long a delay is")
+      ->check(CLI::Range(0, 600000))
+      ->capture_default_str();
   rate("--drop-rate", options.rates.drop, "Connections closed without an answer after the charge");
   rate("--drop-before-rate", options.rates.drop_before,
        "Connections closed without an answer and without a charge");
   rate("--crash-rate", options.rates.crash, "Charges after which the process dies without an answer");
   rate("--error-rate", options.rates.server_error, "Requests answered with 500, nothing charged");
   rate("--limit-rate", options.rates.rate_limit, "Requests answered with 429, nothing charged");
+  app.footer(
+      "Exit status: 0 ended by SIGTERM or SIGINT; 1 the ledger or the port cannot be used; 2 bad usage.");
 }
 
 int run(const Options& options) {
@@ -55,7 +60,9 @@ int run(const Options& options) {
   gateway::Server server(ledger, options.dedupe, options.rates);
   const int port = server.bind(options.port);
   if (port <= 0) {
-    std::fprintf(stderr, "gateway: port %d of 127.0.0.1 is taken; --port 0 picks a free one\n", options.port);
+    std::fprintf(stderr,
+                 "gateway: port %d of 127.0.0.1 is taken, or not for this user; --port 0 picks a free one\n",
+                 options.port);
     return 1;
   }
   std::printf("gateway: listening on http://127.0.0.1:%d\n", port);

@@ -34,7 +34,8 @@ std::optional<Columns> read_header(const CsvLine& line, std::string& problem) {
   for (const auto& [name, column] : wanted) {
     const auto found = std::find(line.fields.begin(), line.fields.end(), name);
     if (found == line.fields.end() && problem.empty())
-      problem = std::string("the header has no column ") + name + "; it is order_id,amount,currency,source";
+      problem = std::string("the header has no column ") + name +
+                "; the first line is order_id,amount,currency,source, with commas, saved as UTF-8";
     *column = static_cast<std::size_t>(found - line.fields.begin());
   }
   if (!problem.empty()) return std::nullopt;
