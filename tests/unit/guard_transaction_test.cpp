@@ -1,6 +1,7 @@
 // Payments that consist of rows of the store's own database.
 
 #include <atomic>
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -358,6 +359,7 @@ struct Repeating {
   using Transaction = TransactionalMemoryStore::Transaction;
   TransactionalMemoryStore* store;
   First first;
+  std::function<void()> between = {};
   int transactions = 0;
 
   std::optional<Record> find(const IdempotencyKey& of) { return store->find(of); }
@@ -376,6 +378,7 @@ struct Repeating {
           if (first == First::rolled_back) throw Conflict{};
         });
       } catch (const Conflict&) {
+        if (between) between();
       }
     store->transact(body);
   }
@@ -387,7 +390,7 @@ TEST_CASE("a store that runs a transaction again runs no payment again, and tell
           "[guard][transaction]") {
   for (const auto first : {Repeating::First::rolled_back, Repeating::First::committed}) {
     TransactionalMemoryStore store;
-    IdempotencyGuard guard(Repeating{&store, first}, NoLock());
+    IdempotencyGuard guard(Repeating{&store, first, {}}, NoLock());
     int runs = 0;
     const auto pay = [&](Attempt&, Repeating::Transaction& transaction) {
       ++runs;
@@ -404,11 +407,20 @@ TEST_CASE("a store that runs a transaction again runs no payment again, and tell
   }
 }
 
-TEST_CASE("a replay in a transaction that is run again is a replay", "[guard][transaction]") {
+TEST_CASE("a transaction that is run again decides by what it finds then", "[guard][transaction]") {
   TransactionalMemoryStore store;
   const auto pay = [](Attempt&, TransactionalMemoryStore::Transaction&) { return succeeded("paid"); };
-  IdempotencyGuard first(store, NoLock());
-  REQUIRE(first.execute_in_transaction(key, fingerprint(1), pay).succeeded());
-  IdempotencyGuard again(Repeating{&store, Repeating::First::rolled_back}, NoLock());
-  CHECK(again.execute_in_transaction(key, fingerprint(1), pay).replayed());
+  Record running;
+  protocol::begin_first(running, {request, SystemClock().now(), std::chrono::hours(1), 7, "", ""});
+  REQUIRE_FALSE(store.insert(key, running));
+  const auto completes = [&] {
+    Record completed = running;
+    protocol::complete(completed,
+                       {State::succeeded, "by another", "text", SystemClock().now(), std::chrono::hours(1)});
+    REQUIRE(store.replace(key, running.version, completed));
+  };
+  IdempotencyGuard guard(Repeating{&store, Repeating::First::rolled_back, completes}, NoLock());
+  const auto outcome = guard.execute_in_transaction(key, request, pay);
+  REQUIRE(outcome.replayed());
+  CHECK(outcome.response() == "by another");
 }
