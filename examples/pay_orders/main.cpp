@@ -2,8 +2,10 @@
 //
 //   pay_orders --input orders.csv --gateway http://127.0.0.1:8000
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstring>
 #include <exception>
 #include <fstream>
 #include <iostream>
@@ -20,6 +22,7 @@
 namespace {
 
 constexpr int bad_usage = 2;
+constexpr int report_lost = 4;
 
 struct Options {
   std::string input;
@@ -55,7 +58,21 @@ void declare(CLI::App& app, Options& options) {
       "with\n"
       "another amount or source); 1 lines were malformed; 2 bad usage; 3 some order stays in doubt or "
       "unexecuted,\n"
-      "whether or not lines were malformed too.");
+      "whether or not lines were malformed too; 4 the payments were made, but their report could not be "
+      "written.");
+}
+
+/// Prints a report to its last byte, or says why that did not work and returns false.
+template <class Print>
+bool write_report(std::ostream& out, const std::string& name, Print print) {
+  errno = 0;
+  print(out);
+  out.flush();
+  if (out) return true;
+  const char* const why = errno != 0 ? std::strerror(errno) : "it does not take what is written";
+  std::cerr << "pay_orders: the payments were made, but their report could not be written: " << name << ": "
+            << why << '\n';
+  return false;
 }
 
 int pay(const Options& options) {
@@ -72,12 +89,15 @@ int pay(const Options& options) {
   const std::vector<pay_orders::LineResult> results = pay_orders::run(guard, provider, lines, options.run);
 
   const pay_orders::Report report(lines, results);
-  if (report_file.is_open()) report.print_json(report_file);
+  const auto as_json = [&report](std::ostream& out) { report.print_json(out); };
+  const auto as_table = [&report](std::ostream& out) { report.print_table(out); };
+  bool written = true;
+  if (report_file.is_open()) written = write_report(report_file, options.report, as_json);
   if (options.json)
-    report.print_json(std::cout);
+    written = write_report(std::cout, "standard output", as_json) && written;
   else
-    report.print_table(std::cout);
-  return report.exit_status();
+    written = write_report(std::cout, "standard output", as_table) && written;
+  return written ? report.exit_status() : report_lost;
 }
 
 }  // namespace

@@ -262,6 +262,35 @@ TEST_CASE("the exit status says whether everything is settled", "[pay_orders]") 
   CHECK(status("h,1.00,EUR,tok_500\ni,,EUR,tok_visa\n") == 3);
 }
 
+TEST_CASE("a report that cannot be written is no success, though the payments were made", "[pay_orders]") {
+  const TemporaryDirectory files;
+  Gateway gateway(GATEWAY, files / "ledger", {});
+  const auto input =
+      write_file(files / "orders.csv", "order_id,amount,currency,source\na,1.00,EUR,tok_visa\n");
+  const Strings command = {PAY_ORDERS, "--input", input.string(), "--gateway", gateway.url()};
+  const std::string said = "the payments were made, but their report could not be written: ";
+
+  Strings to_file = command;
+  to_file.insert(to_file.end(), {"--report", "/dev/full"});
+  const Finished without_file = run(to_file);
+  CHECK(without_file.status == 4);
+  CHECK_THAT(without_file.err, support::contains(said + "/dev/full: No space left on device"));
+  CHECK_THAT(without_file.out, support::contains("paid 1.00 (1 order)"));  // the other report is whole
+
+  const std::string format = GENERATE("--json", "--threads=1");  // JSON and the table
+  Strings to_output = command;
+  to_output.insert(to_output.end(), {"--report", (files / "report").string(), format});
+  const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
+  const int err = ::open((files / "err").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  CHECK(Process(to_output, full, err).wait() == 4);
+  ::close(full);
+  ::close(err);
+  CHECK_THAT(content_of(files / "err"), support::contains(said + "standard output: No space left on device"));
+  const auto report = nlohmann::json::parse(content_of(files / "report"));
+  CHECK(report.at("lines").at(0).at("status") == "paid");
+  CHECK_FALSE(gateway.charges().empty());
+}
+
 TEST_CASE("bad usage ends with status 2 and says what is wrong", "[pay_orders]") {
   const TemporaryDirectory files;
   const std::string input = write_file(files / "orders.csv", "order_id,amount,currency,source\n").string();
