@@ -15,7 +15,8 @@ namespace shop {
 /// again, so a late reply to one request cannot be taken for the reply to another.
 class StripeClient {
  public:
-  /// `url` as in http://127.0.0.1:8000; throws `std::invalid_argument` for anything else.
+  /// `url` as in http://127.0.0.1:8000; throws `std::invalid_argument` for anything else,
+  /// and for https:// where httplib was built without TLS.
   StripeClient(std::string_view url, std::string api_key, std::chrono::milliseconds timeout);
 
   /// `POST /v1/charges`. "Not executed" is reported only when no connection came about, so that nothing was

@@ -307,6 +307,13 @@ TEST_CASE("bad usage ends with status 2 and says what is wrong", "[pay_orders]")
   usage({"--input", input, "--gateway", "nowhere"}, "a gateway's URL looks like");
   usage({"--input", input, "--gateway", "http://"}, "a gateway's URL looks like");
   usage({"--input", input, "--gateway", "http://127.0.0.1:1/path"}, "a gateway's URL looks like");
+  usage({"--input", input, "--gateway", "http://:8000"}, "a gateway's URL looks like");
+  for (const char* port : {"", "x", "0", "-1", "+1", "8000x", "65536", "99999999999", "80:80"})
+    usage({"--input", input, "--gateway", std::string("http://127.0.0.1:") + port},
+          "the port in a gateway's URL is a number from 1 to 65535");
+  usage({"--input", input, "--gateway", "http://[::1]:x"}, "from 1 to 65535");
+  for (const char* url : {"http://localhost", "http://127.0.0.1:65535", "http://[::1]:8000", "http://[::1]/"})
+    CHECK(run({PAY_ORDERS, "--input", input, "--gateway", url}).status == 0);  // there is nothing to pay
   usage({"--input", (files / "absent").string(), "--gateway", "http://127.0.0.1:1"}, "cannot read");
   usage({"--input", "/", "--gateway", "http://127.0.0.1:1"}, "cannot read");
   usage({"--input", input, "--gateway", "http://127.0.0.1:1", "--threads", "0"}, "--threads");
