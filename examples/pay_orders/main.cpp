@@ -82,7 +82,8 @@ int pay(const Options& options) {
   std::ofstream report_file;
   if (!options.report.empty()) {
     report_file.open(options.report);
-    if (!report_file) throw std::runtime_error("cannot write " + options.report);
+    if (!report_file)
+      throw std::runtime_error("cannot write " + options.report + ": " + std::strerror(errno));
   }
 
   paidonce::IdempotencyGuard guard{paidonce::MemoryStore{}};  // the one place that chooses the store

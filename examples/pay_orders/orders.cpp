@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <fstream>
 #include <limits>
 #include <stdexcept>
@@ -115,7 +117,8 @@ OrderLine read_line(const CsvLine& csv, const Columns& columns) {
 
 std::vector<OrderLine> read_orders(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
-  if (!in || std::filesystem::is_directory(file)) throw std::runtime_error("cannot read " + file.string());
+  const int problem = !in ? errno : std::filesystem::is_directory(file) ? EISDIR : 0;
+  if (problem != 0) throw std::runtime_error("cannot read " + file.string() + ": " + std::strerror(problem));
   const std::vector<CsvLine> csv = read_csv(in);
   std::vector<OrderLine> lines;
   OrderLine no_orders;

@@ -314,11 +314,13 @@ TEST_CASE("bad usage ends with status 2 and says what is wrong", "[pay_orders]")
   usage({"--input", input, "--gateway", "http://[::1]:x"}, "from 1 to 65535");
   for (const char* url : {"http://localhost", "http://127.0.0.1:65535", "http://[::1]:8000", "http://[::1]/"})
     CHECK(run({PAY_ORDERS, "--input", input, "--gateway", url}).status == 0);  // there is nothing to pay
-  usage({"--input", (files / "absent").string(), "--gateway", "http://127.0.0.1:1"}, "cannot read");
-  usage({"--input", "/", "--gateway", "http://127.0.0.1:1"}, "cannot read");
+  usage({"--input", (files / "absent").string(), "--gateway", "http://127.0.0.1:1"},
+        "absent: No such file or directory");
+  usage({"--input", "/", "--gateway", "http://127.0.0.1:1"}, "cannot read /: Is a directory");
   usage({"--input", input, "--gateway", "http://127.0.0.1:1", "--threads", "0"}, "--threads");
   usage({"--input", input, "--gateway", "http://127.0.0.1:1", "--threads", "many"}, "--threads");
-  usage({"--input", input, "--gateway", "http://127.0.0.1:1", "--report", "/absent/report"}, "cannot write");
+  usage({"--input", input, "--gateway", "http://127.0.0.1:1", "--report", "/absent/report"},
+        "cannot write /absent/report: No such file or directory");
   usage({"--input", input, "--gateway", "http://127.0.0.1:1", "--never-heard-of"}, "--never-heard-of");
   CHECK(run({PAY_ORDERS, "--help"}).status == 0);
 }
