@@ -1,6 +1,10 @@
 #pragma once
 // Errors of infrastructure and misuse. What a caller has to decide on is never an error but an Outcome.
 
+#if !defined(__cplusplus) || __cplusplus < 202002L
+#error "paidonce needs C++20: compile with -std=c++20"
+#endif
+
 #include <string>
 #include <system_error>
 #include <type_traits>

@@ -307,7 +307,7 @@ class Payment {
     switch (write_.fate()) {
       case Write::Fate::open: return;
       case Write::Fate::stored: return after_stored(now);
-      case Write::Fate::unknown: return after_unknown();
+      case Write::Fate::unknown: return after_unknown(now);
       case Write::Fate::conflict: break;
     }
     if (step_ == Step::record) return after_record_moved(now);
@@ -331,10 +331,29 @@ class Payment {
     return terms_.purpose == Purpose::pay && record_.state == State::released;
   }
 
-  [[gnu::cold]] void after_unknown() {
-    if (step_ == Step::record || step_ == Step::settle)
-      return end_in_doubt(copy_of("the result could not be recorded: the store failed"));
+  [[gnu::cold]] void after_unknown(Timestamp now) {
+    if (step_ == Step::record && has_result() && record_.state != State::in_doubt &&
+        is_full(write_.failure()))
+      return withdraw_result(now);
+    if (step_ == Step::record || step_ == Step::settle) return end_in_doubt(why_unrecorded());
     fail(write_.failure());
+  }
+
+  /// The store does not take the result, for its size it may be. That it is in doubt is small, and others
+  /// should know.
+  [[gnu::cold]] void withdraw_result(Timestamp now) {
+    const Version base = write_.expected();
+    said_.reason = why_unrecorded();
+    protocol::withdraw(record_, copy_of(said_.reason), now);
+    write_.start_replace(base);
+  }
+
+  std::string why_unrecorded() const noexcept {
+    try {
+      return "the result could not be recorded: " + text_of(write_.failure());
+    } catch (...) {
+      return copy_of("not recorded");
+    }
   }
 
   /// The record is no longer what this attempt wrote last. If it is still this attempt's, the attempt says

@@ -1,11 +1,12 @@
 #pragma once
 // The core: everything that a guarded payment over a store in memory needs, and the standard library only.
 
+#include <paidonce/errors.hpp>  // first: it says so where the compiler is not set to C++20
+
 #include <paidonce/attempt.hpp>
 #include <paidonce/clock.hpp>
 #include <paidonce/clocks/system_clock.hpp>
 #include <paidonce/codec.hpp>
-#include <paidonce/errors.hpp>
 #include <paidonce/fingerprint.hpp>
 #include <paidonce/guard.hpp>
 #include <paidonce/key.hpp>

@@ -227,6 +227,17 @@ inline void doubt(Record& record, std::string note, Timestamp now) {
   detail::touch(record, State::in_doubt, now);
 }
 
+/// A completion that its store did not take, and that was therefore never there: the attempt is in doubt
+/// instead.
+inline void withdraw(Record& unstored, std::string note, Timestamp now) {
+  detail::require(unstored, {State::succeeded, State::declined}, "be withdrawn");
+  unstored.response.clear();
+  unstored.response_format.clear();
+  unstored.expires_at = {};
+  unstored.note = std::move(note);
+  detail::touch(unstored, State::in_doubt, now);
+}
+
 /// When a duplicate should come back: when the running attempt's lease ends, within one lease of the asker's
 /// own.
 inline Duration retry_after(const Record& running, Timestamp now, Duration lease) noexcept {

@@ -61,6 +61,16 @@ inline constexpr bool is_payment_result = false;
 template <class R>
 inline constexpr bool is_payment_result<PaymentResult<R>> = true;
 
+/// Whether a callable may return this, and a store keep it.
+template <class R>
+inline constexpr bool can_be_result = Encodable<R>;
+template <>
+inline constexpr bool can_be_result<void> = false;
+template <>
+inline constexpr bool can_be_result<bool> = false;
+template <class R>
+inline constexpr bool can_be_result<PaymentResult<R>> = false;
+
 template <class R>
 consteval void require_result_type() {
   static_assert(!std::is_void_v<R>,

@@ -215,6 +215,8 @@ TEST_CASE("wrong lines are reported with their numbers, and the rest go on", "[p
   CHECK_THAT(problem(20), support::contains("amount is not a plain number"));
   CHECK_THAT(problem(21), support::contains("currency"));
   CHECK_THAT(problem(22), support::contains("amount is not a plain number"));
+  CHECK(paid.line(4).at("order_id") == "b");
+  for (const std::size_t line : {6U, 7U, 8U, 13U, 15U, 17U, 18U}) CHECK(paid.line(line).at("order_id") == "");
   for (const std::size_t line : {2U, 23U, 24U}) CHECK(paid.line(line).at("status") == "paid");
   CHECK(paid.report.at("lines").size() == 22);
   CHECK(discrepancies(paid.report, gateway.charges()) == Strings{});
@@ -383,9 +385,9 @@ TEST_CASE("the JSON report has the shape that its header promises", "[pay_orders
 TEST_CASE("the table shows every line and the totals, and no progress bar in a file", "[pay_orders]") {
   const TemporaryDirectory files;
   Gateway gateway(GATEWAY, files / "ledger", {});
-  const auto input = write_file(
-      files / "orders.csv",
-      "order_id,amount,currency,source\na-1,4.50,EUR,tok_visa\na-1,4.50,EUR,tok_visa\nb,x,EUR,t\n");
+  const auto input = write_file(files / "orders.csv",
+                                "order_id,amount,currency,source\na-1,4.50,EUR,tok_visa\na-1,4.50,EUR,tok_"
+                                "visa\nb,x,EUR,t\nc\x1b[2J,1,EUR,t\n");
   const Finished finished =
       run({PAY_ORDERS, "--input", input.string(), "--gateway", gateway.url(), "--threads", "1"});
   CHECK(finished.status == 1);
@@ -394,7 +396,9 @@ TEST_CASE("the table shows every line and the totals, and no progress bar in a f
   CHECK_THAT(finished.out, support::contains("    3  a-1    4.50 EUR  paid          yes       ch_"));
   CHECK_THAT(
       finished.out,
-      support::contains("    4  -      -         malformed     no        amount is not a plain number"));
+      support::contains("    4  b      -         malformed     no        amount is not a plain number"));
+  CHECK_THAT(finished.out,
+             support::contains("    5  -      -         malformed     no        order_id holds"));
   CHECK_THAT(finished.out, support::contains("EUR   paid 4.50 (1 order)"));
 }
 

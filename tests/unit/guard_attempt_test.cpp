@@ -395,3 +395,22 @@ TEST_CASE("a clock that fails after the payment loses no result", "[guard]") {
   CHECK(outcome.succeeded());
   CHECK(store.find(key()).value().state == State::succeeded);
 }
+
+TEST_CASE("a result that the store has no room for is in doubt there too, and the caller has it",
+          "[guard][doubt]") {
+  MemoryStore store(MemoryStoreOptions{.max_record_bytes = 100});
+  IdempotencyGuard guard(store, NoLock());
+  const std::string receipt(200, 'r');
+  const auto outcome = guard.execute(key(), request, [&] { return receipt; });
+  CHECK(outcome.status() == Status::in_doubt);
+  REQUIRE(outcome.evidence() != nullptr);
+  CHECK(*outcome.evidence() == receipt);
+  CHECK(outcome.evidence_state() == State::succeeded);
+  CHECK(outcome.reason().find("max_record_bytes") != std::string::npos);
+  const Record record = store.find(key()).value();
+  CHECK(record.state == State::in_doubt);
+  CHECK(record.note == outcome.reason());
+  CHECK(record.response.empty());
+  CHECK(record.expires_at == Timestamp{});
+  CHECK(guard.execute(key(), request, never).status() == Status::in_doubt);
+}

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include <paidonce/errors.hpp>
 #include <paidonce/outcome.hpp>
 #include <paidonce/protocol.hpp>
 #include <paidonce/record.hpp>
@@ -72,6 +73,28 @@ struct Ending {
   std::string reason = {};
   std::exception_ptr cause = {};
 };
+
+/// What an exception says of itself.
+[[gnu::cold]] inline std::string text_of(const std::exception_ptr& failure) {
+  try {
+    if (failure) std::rethrow_exception(failure);
+  } catch (const std::exception& error) {
+    return error.what();
+  } catch (...) {
+  }
+  return "the store failed";
+}
+
+/// Whether a store said that it has no room.
+[[gnu::cold]] inline bool is_full(const std::exception_ptr& failure) noexcept {
+  try {
+    if (failure) std::rethrow_exception(failure);
+  } catch (const Error& error) {
+    return error.code() == errc::store_full;
+  } catch (...) {
+  }
+  return false;
+}
 
 /// A copy, or as much as memory allows: nothing. For what must not fail after a payment.
 inline std::string copy_of(std::string_view text) noexcept {

@@ -108,15 +108,18 @@ consteval auto returned_by() {
     static_assert(std::is_invocable_v<Callable&, About...>,
                   "paidonce: the payment callable takes Attempt& or nothing (in a transaction Attempt& and "
                   "Transaction&), and returns R or PaymentResult<R>");
+  // Behind a failed assertion anything will do that causes no more errors.
+  if constexpr (!std::is_invocable_v<Callable&, About...> && !std::is_invocable_v<Callable&>)
+    return std::type_identity<int>{};
 }
 
 /// The result type of a payment callable; does not compile, and says why, where it has none that can be
 /// stored.
 template <class Pay, class... About>
 struct Paid {
-  using Returned = typename decltype(returned_by<Pay, About...>())::type;
-  using R = typename Kept<std::decay_t<Returned>>::type;
-  static constexpr bool checked = (require_result_type<R>(), true);
+  using Wanted = typename Kept<std::decay_t<typename decltype(returned_by<Pay, About...>())::type>>::type;
+  using R = std::conditional_t<can_be_result<Wanted>, Wanted, int>;
+  static constexpr bool checked = (require_result_type<Wanted>(), true);
   static_assert(checked);
 };
 template <class Pay>
@@ -145,8 +148,10 @@ PaymentResult<R> report_of(Call&& call) {
   if constexpr (std::is_same_v<Returned, PaymentResult<R>> ||
                 std::is_convertible_v<Returned, PaymentResult<R>>)
     return call();
-  else
+  else if constexpr (std::is_constructible_v<R, Returned>)
     return PaymentResult<R>::succeeded(R(call()));
+  else  // what it returns was refused by require_result_type
+    return PaymentResult<R>::in_doubt({});
 }
 
 template <class R, class Pay>
@@ -155,8 +160,10 @@ Asked<R> asked_to_pay(Pay& pay) noexcept {
             Pay& call = callable_at<Pay>(callable);
             if constexpr (std::is_invocable_v<Pay&, Attempt&>)
               return report_of<R>([&]() -> decltype(auto) { return call(*static_cast<Attempt*>(about)); });
-            else
+            else if constexpr (std::is_invocable_v<Pay&>)
               return report_of<R>([&]() -> decltype(auto) { return call(); });
+            else  // refused by returned_by
+              return PaymentResult<R>::in_doubt({});
           },
           address_of(pay)};
 }
