@@ -90,10 +90,10 @@ OrderLine read_line(const CsvLine& csv, const Columns& columns) {
                    "; add what is missing, or put a field with commas in quotes";
     return line;
   }
+  line.problem = problem_with_order_id(csv.fields[columns.order_id]);
+  if (line.wrong()) return line;
   line.order_id = csv.fields[columns.order_id];
   line.source = csv.fields[columns.source];
-  line.problem = problem_with_order_id(line.order_id);
-  if (line.wrong()) return line;
   if (line.source.empty() || !is_plain_text(line.source)) {
     line.problem = "source is empty or not plain text; give the token of the card, as in tok_visa";
     return line;

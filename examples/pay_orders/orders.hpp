@@ -12,8 +12,8 @@
 namespace pay_orders {
 
 struct OrderLine {
-  std::size_t number = 0;  ///< in the file
-  std::string order_id = {};
+  std::size_t number = 0;                     ///< in the file
+  std::string order_id = {};                  ///< empty when it cannot be read; otherwise plain text
   std::optional<paidonce::Money> money = {};  ///< none when the line is wrong
   std::string source = {};                    ///< the card's token
   std::string problem = {};  ///< what is wrong with the line and what to do; empty when it is right

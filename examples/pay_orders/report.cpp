@@ -82,12 +82,11 @@ void Report::print_table(std::ostream& out) const {
   for (std::size_t at = 0; at < lines_.size(); ++at) {
     const OrderLine& line = lines_[at];
     const LineResult& result = results_[at];
-    const bool wrong =
-        result.status == LineStatus::malformed;  // then what it holds may be anything: not shown
     std::string what = result.charge;
     if (!what.empty() && !result.reason.empty()) what += ": ";
     what += result.reason;
-    out << std::setw(5) << line.number << "  " << padded(wrong ? "-" : line.order_id, order_width) << "  "
+    out << std::setw(5) << line.number << "  "
+        << padded(line.order_id.empty() ? "-" : line.order_id, order_width) << "  "
         << padded(text_or_nothing(line.money), amount_width) << "  "
         << padded(std::string(to_string(result.status)), 12) << "  "
         << (result.replayed ? "yes     " : "no      ") << "  " << what << '\n';

@@ -34,7 +34,8 @@ class Report {
   ///   "totals": [{"currency", "paid": {"orders", "amount", "minor_units"}, "declined": …, "in_doubt": …,
   ///   "not_executed": …}], "exit_status"}`. Amounts and minor units are texts, so that no reader rounds
   ///   them;
-  /// amount and currency are null for a malformed line, charge and reason where there is none.
+  /// amount and currency are null for a malformed line, charge and reason where there is none; order_id is
+  /// empty where it cannot be read.
   void print_json(std::ostream& out) const;
 
   /// 3 when an order stays in doubt or unexecuted, whatever else; otherwise 1 when lines were malformed;
