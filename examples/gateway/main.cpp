@@ -30,9 +30,13 @@ void declare(CLI::App& app, Options& options) {
                  "Port on the loopback interface; 0, the default, picks a free one and prints it")
       ->check(CLI::Range(0, 65535));
   app.add_option("--ledger", options.ledger, "File that keeps the charges, one JSON line each")->required();
-  app.add_option("--dedupe", options.dedupe, "Whether the Idempotency-Key is heeded: on (the default) or off")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, gateway::Dedupe>{
-          {"on", gateway::Dedupe::on}, {"off", gateway::Dedupe::off}}));
+  const auto dedupe = [&options](const std::string& word) {
+    if (word != "on" && word != "off") throw CLI::ValidationError("--dedupe", "is on or off, not " + word);
+    options.dedupe = word == "on" ? gateway::Dedupe::on : gateway::Dedupe::off;
+  };
+  app.add_option_function<std::string>("--dedupe", dedupe, "Whether the Idempotency-Key is heeded")
+      ->type_name("on|off")
+      ->default_str("on");
   app.add_option("--seed", options.rates.seed, "What the rates are rolled with");
   rate("--decline-rate", options.rates.decline, "Cards that are declined");
   rate("--delay-rate", options.rates.delay, "Requests that take --delay-ms before they are carried out");

@@ -55,6 +55,16 @@ TEST_CASE("nobody is served without an API key", "[gateway]") {
   CHECK(gateway.charges().empty());
 }
 
+TEST_CASE("deduplication is on or off, and no other word", "[gateway]") {
+  const TemporaryDirectory files;
+  for (const char* word : {"maybe", "0", "1", "On", ""}) {
+    CAPTURE(word);
+    const Finished finished = run({GATEWAY, "--ledger", (files / "ledger").string(), "--dedupe", word});
+    CHECK(finished.status == 2);
+    CHECK_THAT(finished.err, support::contains(std::string("--dedupe: is on or off, not ") + word));
+  }
+}
+
 TEST_CASE("bad input is refused and named", "[gateway]") {
   const TemporaryDirectory files;
   Gateway gateway(GATEWAY, files / "ledger", {});
