@@ -1,7 +1,9 @@
 #pragma once
 // The sequence of one payment as a machine without I/O: it says what to do next (`ask()`), is told how that
 // went, and ends with an `Ending`. Guards are loops around it; the simulator and recovery are others. It
-// belongs to one call and is not thread-safe.
+// belongs to one call and is not thread-safe. One header, longer than others, because a sequence that decides
+// about money is read in one piece; its words are in flow/terms.hpp, the fate of a single write in
+// flow/write.hpp.
 //
 //   look → lock → look again → admit → begin → pay → record → end
 //                          ↘ mark abandoned → ask the provider → settle ↗
