@@ -341,7 +341,7 @@ void pay_on_a_bad_line(unsigned percent) {
       for (int again = 0; again < 3; ++again) pay_order(order, (order + thread) % 5 == 0);
   });
   CHECK(wrong == 0);
-  CHECK(failures > 0);
+  if (percent >= 40) CHECK(failures > 0);  // of 10 in 100, four in a row are too rare to count on
   BadLine::lose(0, 0);
   clock.advance(options.lease);
   int unpaid = 0, twice = 0;
