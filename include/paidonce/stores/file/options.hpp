@@ -1,0 +1,71 @@
+#pragma once
+// What can be chosen when a file store is opened, and what it tells of itself.
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+#include <paidonce/time.hpp>
+
+namespace paidonce::inline v1 {
+
+/// What an acknowledged write survives.
+enum class Durability : std::uint8_t {
+  power_loss,     ///< the machine losing power at any moment: each group of writes is synced to the disk
+  process_crash,  ///< this process being killed; what the kernel had not written yet is lost with the machine
+};
+
+/// Whether a directory on a network file system is taken. Their locks and syncs do not hold what is needed.
+enum class NetworkDirectory : std::uint8_t { refused, accepted };
+
+/// Who prepares segments ahead and compacts.
+enum class Housekeeping : std::uint8_t {
+  background,  ///< a thread of the store
+  by_hand,     ///< the callers: `compact()` compacts, and a writer that needs a segment prepares it
+};
+
+/// How far opening or a compaction has come.
+struct FileStoreProgress {
+  enum class Phase : std::uint8_t { opening, compacting };
+  Phase phase = Phase::opening;
+  std::uint64_t bytes_done = 0;
+  std::uint64_t bytes_in_all = 0;
+};
+
+struct FileStoreOptions {
+  Durability durability = Durability::power_loss;
+  /// Most bytes of one record's response and checkpoint together; a write beyond it throws `store_full`. At
+  /// most 16 MiB.
+  std::size_t max_record_bytes = std::size_t{1} << 20;
+  /// Size of the log's files once it has grown: they begin small and double. 64 KiB to 1 GiB.
+  std::size_t segment_bytes = std::size_t{64} << 20;
+  /// Room kept for the end of each unfinished payment, so that a full disk refuses new ones first. A result
+  /// larger than that may find no room on a full disk, and is then in doubt, with evidence.
+  std::size_t reserve_bytes = 1024;
+  /// Compaction begins when this part of the log, in percent, holds nothing that is still current; 1 to 99.
+  unsigned compact_at_percent = 60;
+  NetworkDirectory network_directory = NetworkDirectory::refused;
+  Housekeeping housekeeping = Housekeeping::background;
+  /// Parts of the index with a lock each: a power of two from 1 to 4096.
+  std::size_t shards = 64;
+  /// Told from time to time while the store opens and compacts, on the thread that does it. What it throws
+  /// ends the opening; in a compaction it is ignored.
+  std::function<void(const FileStoreProgress&)> progress = {};
+};
+
+/// A look at a store, each figure as it was at some moment during the call.
+struct FileStoreStats {
+  std::uint64_t records = 0;     ///< in the index
+  std::uint64_t unfinished = 0;  ///< of these in progress or in doubt
+  std::uint64_t live_bytes = 0;  ///< of the log that is still current
+  std::uint64_t log_bytes = 0;   ///< written to the log's files that are there
+  std::uint64_t disk_bytes = 0;  ///< size of these files, with what is prepared ahead
+  std::uint64_t segments = 0;    ///< files of the log in use
+  std::uint64_t writes = 0;      ///< records and erasures made durable since opening
+  std::uint64_t groups = 0;      ///< commits that these shared
+  std::uint64_t compacted = 0;   ///< segments dropped by compaction since opening
+  std::uint64_t recovered = 0;   ///< frames read when it was opened
+  std::uint64_t cut_bytes = 0;   ///< of a torn, never acknowledged tail that opening left out
+};
+
+}  // namespace paidonce::inline v1
