@@ -31,8 +31,10 @@ class PackedRecord {
   };
   using Owner = std::unique_ptr<const PackedRecord, Free>;
 
-  /// Throws std::bad_alloc, and `store_full` for a text of 4 GiB and more.
-  [[gnu::noinline]] static Owner make(std::string_view key, std::uint32_t hash, const Record& record) {
+  /// With so many bytes `behind` it, uninitialised, for whoever keeps it. Throws std::bad_alloc, and
+  /// `store_full` for a text of 4 GiB and more.
+  [[gnu::noinline]] static Owner make(std::string_view key, std::uint32_t hash, const Record& record,
+                                      std::size_t behind = 0) {
     const auto texts = texts_of<const std::string>(record);
     std::size_t size = sizeof(PackedRecord) + key.size();
     for (const std::string* text : texts) {
@@ -44,7 +46,7 @@ class PackedRecord {
     const bool fits = narrowed(wide, record.created_at.time_since_epoch().count(), narrow);
     size += fits ? sizeof(Narrow) : sizeof(Wide);
 
-    void* const memory = ::operator new(size);
+    void* const memory = ::operator new(size + behind);
     const Layout layout = fits ? Layout::narrow : Layout::wide;
     auto* const head =
         ::new (memory) PackedRecord(hash, static_cast<std::uint16_t>(key.size()), layout, record);
@@ -58,6 +60,16 @@ class PackedRecord {
     return Owner(head);
   }
 
+  /// The block that `bytes()` was taken of, which must be right; `hash` is of its key. Throws
+  /// std::bad_alloc.
+  static Owner copy_of(std::string_view bytes, std::uint32_t hash, std::size_t behind = 0) {
+    void* const memory = ::operator new(bytes.size() + behind);
+    std::memcpy(memory, bytes.data(), bytes.size());
+    auto* const head = static_cast<PackedRecord*>(memory);
+    head->hash_ = hash;
+    return Owner(head);
+  }
+
   /// Throws `store_full`.
   [[noreturn, gnu::cold, gnu::noinline]] static void refuse(const char* why) {
     throw Error(errc::store_full, why);
@@ -67,7 +79,16 @@ class PackedRecord {
   Version version() const noexcept { return version_; }
   State state() const noexcept { return state_; }
   std::string_view key() const noexcept { return {behind_head() + numbers_size(), key_size_}; }
+  std::uint64_t attempt_id() const noexcept { return attempt_id_; }
   Timestamp updated_at() const noexcept { return time(numbers().updated_at); }
+
+  /// All of it, up to what was asked for behind it.
+  std::string_view bytes() const noexcept {
+    const Wide found = numbers();
+    std::size_t size = sizeof(PackedRecord) + numbers_size() + key_size_;
+    for (const std::uint32_t text : found.sizes) size += text;
+    return {reinterpret_cast<const char*>(this), size};
+  }
 
   /// Whether its retention is over: only what is completed, or released with no step taken, ever is.
   bool expired(Timestamp now) const noexcept {

@@ -1,0 +1,215 @@
+#pragma once
+// Packed records spread over shards by the hash of their keys, each shard a table behind a lock of its own,
+// and the two walks through all of them: pages for a scan, and a round of what has expired.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <paidonce/errors.hpp>
+#include <paidonce/key.hpp>
+#include <paidonce/store.hpp>
+#include <paidonce/stores/memory/packed_record.hpp>
+#include <paidonce/stores/memory/readers_gate.hpp>
+#include <paidonce/stores/memory/record_table.hpp>
+
+namespace paidonce::inline v1 {
+
+/// The hash that a key carries.
+struct KeyHash {
+  std::uint64_t operator()(const IdempotencyKey& key) const noexcept { return key.hash(); }
+};
+
+namespace detail {
+
+template <class Hash>
+class RecordShards {
+ public:
+  using Gate = ReadersGate;
+  using Table = RecordTable;
+  using Block = const PackedRecord*;
+
+  struct alignas(64) Shard {
+    Gate gate;
+    Table table;
+  };
+
+  struct Place {
+    Shard& shard;
+    TableHash hash;
+  };
+
+  /// Where a scan goes on: behind this order and key, or at this order.
+  struct Cursor {
+    std::size_t shard = 0;
+    std::uint32_t order = 0;
+    std::string key = {};  // empty: all of this order are still to come
+  };
+
+  static constexpr std::size_t page_size = 64;  // records that a scan takes at a time
+
+  /// Throws `invalid_options` for a number of shards that is no power of two from 1 to 4096.
+  RecordShards(std::size_t shards, Hash hash)
+      : count_(checked(shards)), shards_(std::make_unique<Shard[]>(shards)), hash_(std::move(hash)) {
+    for (std::size_t left = count_; left > 1; left /= 2) ++bits_;
+  }
+
+  /// The shard of a key, with the memory already asked for where a search will begin.
+  Place place_of(const IdempotencyKey& key) const {
+    const auto [shard, hash] = hash_of(key);
+    Place place{shards_[shard], hash};
+    place.shard.table.prefetch(hash);
+    return place;
+  }
+
+  Cursor begin_of(std::string_view after) const {
+    if (after.empty()) return {};
+    const auto [shard, hash] = hash_of(IdempotencyKey::from_bytes(after));
+    return {shard, hash.order, std::string(after)};
+  }
+  bool at_end(const Cursor& cursor) const noexcept { return cursor.shard >= count_; }
+
+  /// Calls `take(block)`, under the shard's lock, for some of what comes behind the cursor and passes the
+  /// filter, in order, and moves the cursor on. `room` is kept between calls for its memory.
+  template <class Take>
+  void read_page(const ScanFilter& filter, Cursor& cursor, std::vector<Block>& room, Take&& take) {
+    room.clear();
+    Shard& shard = shards_[cursor.shard];
+    const Gate::Reading hold(shard.gate);
+    const Table& table = shard.table;
+    const std::size_t capacity = table.capacity();
+    const std::size_t begin = capacity == 0 ? 0 : table.home(cursor.order);
+    // Up to a gap: all that have their homes before it have been seen then. Those of the last homes may stand
+    // at the table's beginning.
+    std::size_t at = begin;
+    bool overfull = false;
+    for (; at < 2 * capacity; ++at) {
+      const Block block = table.block(at & (capacity - 1));
+      if (!block) {
+        if (at >= capacity || room.size() >= page_size || at - begin >= slots_at_once) break;
+        continue;
+      }
+      const bool wrapped = table.home(block->hash()) > (at & (capacity - 1));
+      if (wrapped != (at >= capacity) || !is_behind(cursor, *block) || !passes(filter, *block)) continue;
+      std::size_t to = room.size();
+      if (to == page_size) {
+        overfull = true;
+        if (!before(block, room.back()->hash(), room.back()->key())) continue;
+        room.pop_back();
+        --to;
+      }
+      while (to > 0 && before(block, room[to - 1]->hash(), room[to - 1]->key())) --to;
+      room.insert(room.begin() + static_cast<std::ptrdiff_t>(to), block);
+    }
+    for (const Block block : room) take(*block);
+    if (overfull)
+      cursor = {cursor.shard, room.back()->hash(), std::string(room.back()->key())};
+    else if (at < capacity)
+      cursor = {cursor.shard, table.first_order(at), {}};
+    else
+      cursor = {cursor.shard + 1, 0, {}};
+  }
+
+  /// What became of a slot, and whether that counts.
+  enum class Taken : std::uint8_t { out, in_place, not_at_all };
+
+  /// Goes round the shards from where the last round stopped and calls `take(table, slot) -> Taken`, under
+  /// the shard's lock, for what has expired, until `limit` were taken or all have been seen. Returns how many
+  /// were taken.
+  template <class Take>
+  std::size_t sweep(Timestamp now, std::size_t limit, Take&& take) {
+    const std::uint64_t start = swept_.load(std::memory_order_relaxed);
+    std::size_t taken = 0;
+    std::uint64_t shard = start >> 32;
+    std::uint32_t order = static_cast<std::uint32_t>(start);
+    for (std::size_t part = 0; part <= count_ && taken < limit; ++part) {
+      const bool back_at_start = part == count_;
+      const std::uint32_t end = back_at_start ? static_cast<std::uint32_t>(start) : 0;
+      bool goes_on = true;
+      while (goes_on && taken < limit) goes_on = sweep_some(shard, order, end, now, limit, taken, take);
+      if (goes_on) break;
+      shard = (shard + 1) % count_;
+      order = 0;
+    }
+    swept_.store(shard << 32 | order, std::memory_order_relaxed);
+    return taken;
+  }
+
+ private:
+  static constexpr std::size_t slots_at_once = 512;  // that a walk looks at under a lock
+
+  static std::size_t checked(std::size_t shards) {
+    if (shards == 0 || shards > 4096 || (shards & (shards - 1)) != 0)
+      throw Error(errc::invalid_options, "the number of shards must be a power of two from 1 to 4096");
+    return shards;
+  }
+
+  /// The highest bits choose the shard, the next 32 the home in its table, the lowest are the tag.
+  std::pair<std::size_t, TableHash> hash_of(const IdempotencyKey& key) const {
+    const std::uint64_t hash = hash_(key);
+    return {bits_ == 0 ? 0 : static_cast<std::size_t>(hash >> (64 - bits_)),
+            {static_cast<std::uint32_t>((hash << bits_) >> 32), static_cast<std::uint16_t>(hash)}};
+  }
+
+  static bool before(Block block, std::uint32_t order, std::string_view key) noexcept {
+    return block->hash() != order ? block->hash() < order : block->key() < key;
+  }
+
+  static bool passes(const ScanFilter& filter, const PackedRecord& block) {
+    if (filter.updated_before && block.updated_at() >= *filter.updated_before) return false;
+    if (filter.states.empty()) return true;
+    for (const State state : filter.states)
+      if (state == block.state()) return true;
+    return false;
+  }
+
+  static bool is_behind(const Cursor& cursor, const PackedRecord& block) noexcept {
+    if (block.hash() != cursor.order) return block.hash() > cursor.order;
+    return cursor.key.empty() || block.key() > cursor.key;
+  }
+
+  /// Sweeps some slots of a shard from `order` on and moves it on. False: it has come to `end`, where 0 is
+  /// the shard's.
+  template <class Take>
+  bool sweep_some(std::size_t which, std::uint32_t& order, std::uint32_t end, Timestamp now,
+                  std::size_t limit, std::size_t& taken, Take& take) {
+    Shard& shard = shards_[which];
+    const Gate::Writing hold(shard.gate);
+    Table& table = shard.table;
+    const std::size_t capacity = table.capacity();
+    if (capacity == 0) return false;
+    std::size_t at = table.home(order);
+    const std::size_t last = end == 0 ? capacity : table.home(end);
+    for (std::size_t looked = 0; at < last && looked < slots_at_once; ++looked) {
+      const Block block = table.block(at);
+      if (!block || !block->expired(now)) {
+        ++at;
+        continue;
+      }
+      if (taken == limit) break;
+      const Taken how = take(table, at);
+      if (how != Taken::out) ++at;
+      if (how != Taken::not_at_all) ++taken;
+    }
+    if (at >= last) {
+      table.shrink();
+      return false;
+    }
+    order = table.first_order(at);
+    return true;
+  }
+
+  const std::size_t count_;
+  unsigned bits_ = 0;
+  const std::unique_ptr<Shard[]> shards_;
+  [[no_unique_address]] Hash hash_;
+  std::atomic<std::uint64_t> swept_{0};  // the next shard and order that a sweep looks at
+};
+
+}  // namespace detail
+}  // namespace paidonce::inline v1
