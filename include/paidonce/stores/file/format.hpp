@@ -195,20 +195,26 @@ inline void encode(const FrameHead& head, std::uint32_t payload_crc, const Frame
   detail::put(to + 4, frame_crc(payload_crc, to, place));
 }
 
-/// Reads the frame that begins at `from`, of which `available` bytes can be read, payload included. False
-/// where these bytes are no frame of this place.
-inline bool decode(const char* from, std::size_t available, const FramePlace& place,
-                   FrameHead& head) noexcept {
-  if (available < frame_head_size || std::memcmp(from, frame_magic.data(), 3) != 0) return false;
+/// Reads what the 24 bytes of a frame's head say, its checksum left aside. False where they cannot be one.
+inline bool decode_unverified(const char* from, FrameHead& head) noexcept {
+  if (std::memcmp(from, frame_magic.data(), 3) != 0) return false;
   const auto kind = static_cast<unsigned char>(from[3]);
   if (!is_kind(kind)) return false;
   head.kind = static_cast<Kind>(kind);
   head.payload_size = detail::get<std::uint32_t>(from + 8);
-  if (head.payload_size > available - frame_head_size) return false;
   head.sequence = detail::get<Sequence>(from + 16);
   const auto distance = detail::get<std::uint32_t>(from + 12);
-  if (head.sequence == 0 || distance == 0 || distance > head.sequence) return false;
+  if (distance == 0 || distance > head.sequence) return false;
   head.synced = head.sequence - distance;
+  return true;
+}
+
+/// Reads the frame that begins at `from`, of which `available` bytes can be read, payload included. False
+/// where these bytes are no frame of this place.
+inline bool decode(const char* from, std::size_t available, const FramePlace& place,
+                   FrameHead& head) noexcept {
+  if (available < frame_head_size || !decode_unverified(from, head)) return false;
+  if (head.payload_size > available - frame_head_size) return false;
   const std::uint32_t payload_crc = crc32c(0, from + frame_head_size, head.payload_size);
   return detail::get<std::uint32_t>(from + 4) == frame_crc(payload_crc, from, place);
 }
