@@ -12,9 +12,9 @@
 #include <thread>
 
 #include <pthread.h>
-#include <csignal>
 
 #include <paidonce/detail/boot_clock.hpp>
+#include <paidonce/detail/signals_blocked.hpp>
 
 namespace paidonce::inline v1::detail {
 
@@ -85,22 +85,6 @@ class Heartbeats {
 
  private:
   static constexpr BootTime longest_sleep = 3'600'000'000'000;  // an hour: further away, waits overflow
-
-  /// A thread starts with the signal mask of the thread that starts it.
-  class SignalsBlocked {
-   public:
-    SignalsBlocked() noexcept {
-      sigset_t all;
-      sigfillset(&all);
-      pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    SignalsBlocked(const SignalsBlocked&) = delete;
-    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
-   private:
-    sigset_t before_;
-  };
 
   struct alignas(64) Shard {
     std::mutex mutex = {};

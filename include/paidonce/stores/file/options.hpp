@@ -64,6 +64,7 @@ struct FileStoreStats {
   std::uint64_t writes = 0;      ///< records and erasures made durable since opening
   std::uint64_t groups = 0;      ///< commits that these shared
   std::uint64_t compacted = 0;   ///< segments dropped by compaction since opening
+  std::uint64_t compaction_failures = 0;  ///< compactions in the background that ended with an error
   std::uint64_t recovered = 0;   ///< frames read when it was opened
   std::uint64_t cut_bytes = 0;   ///< of a torn, never acknowledged tail that opening left out
 };

@@ -98,6 +98,12 @@ class PackedRecord {
     return now >= time(found.expires_at) && (final || found.sizes[checkpoint_at] == 0);
   }
 
+  /// What was asked for behind it.
+  char* behind() const noexcept {
+    const std::string_view own = bytes();
+    return const_cast<char*>(own.data() + own.size());
+  }
+
   /// Fills a record that is as `Record{}`. Throws std::bad_alloc.
   [[gnu::noinline]] void unpack(Record& record) const {
     const Wide found = numbers();

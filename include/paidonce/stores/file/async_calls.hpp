@@ -1,0 +1,193 @@
+#pragma once
+// One write of a file store on its way through the parts, and the calls that do not wait for it.
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <new>
+#include <optional>
+#include <utility>
+
+#include <paidonce/key.hpp>
+#include <paidonce/record.hpp>
+#include <paidonce/stores/file/file_calls.hpp>
+#include <paidonce/stores/file/pending_frame.hpp>
+
+namespace paidonce::inline v1::detail {
+
+/// A record, packed and with room for it, that may be queued. The key outlives it.
+template <class Core>
+class FileWrite {
+ public:
+  using Finding = typename Core::Index::Finding;
+
+  /// Throws what keeps the write from being tried.
+  FileWrite(Core& core, const IdempotencyKey& key, const Record& record)
+      : core_((core.check_usable(), core)),
+        key_(key),
+        place_(core.index().place_of(key)),
+        packed_(core.pack(place_, key, record)),
+        room_(core, file_format::frame_head_size + packed_->bytes().size(), Core::purpose_of(record)) {
+    if (Core::purpose_of(record) == Core::Purpose::begin) core.check_directory();
+  }
+
+  /// See DurableIndex: where it is queued with a callback, this may be gone when it returns.
+  Finding insert(PendingFrame& frame, std::optional<Record>& there) {
+    frame.carry(file_format::Kind::put, packed_->bytes());
+    return core_.index().insert(place_, key_, packed_, frame, room_, there);
+  }
+  Finding replace(PendingFrame& frame, Version expected) {
+    frame.carry(file_format::Kind::put, packed_->bytes());
+    return core_.index().replace(place_, key_, expected, packed_, frame, room_);
+  }
+
+ private:
+  Core& core_;
+  const IdempotencyKey& key_;
+  const typename Core::Index::Place place_;
+  typename Core::Packed packed_;
+  typename Core::Room room_;
+};
+
+/// A call that goes on in the commit thread. `Next` has `bool try_it(PendingFrame&)`, true when all is said.
+template <class Core, class Derived>
+struct AsyncCall : PendingFrame {
+  explicit AsyncCall(Core& core) : PendingFrame(Tells::callback), core_(core) {
+    call = [](PendingFrame& frame) noexcept { static_cast<Derived&>(frame).settled_now(); };
+  }
+
+  /// Waits for what is queued, without carrying anything.
+  void wait_for_others() {
+    carries = Carries::nothing;
+    core_.commit().submit(*this);
+  }
+
+  std::exception_ptr failure() const noexcept {
+    if (durable) return nullptr;
+    try {
+      core_.commit().throw_failure();
+    } catch (...) {
+      return std::current_exception();
+    }
+  }
+
+  Core& core_;
+};
+
+template <class Core, class Handler>
+struct AsyncFind final : AsyncCall<Core, AsyncFind<Core, Handler>> {
+  AsyncFind(Core& core, Handler&& handler, std::optional<Record>&& found)
+      : AsyncCall<Core, AsyncFind>(core), handler_(std::move(handler)), found_(std::move(found)) {}
+
+  void settled_now() noexcept {
+    const std::unique_ptr<AsyncFind> own(this);
+    std::exception_ptr failure = this->failure();
+    if (failure) found_.reset();
+    handler_(std::move(failure), std::move(found_));
+  }
+
+  Handler handler_;
+  std::optional<Record> found_;
+};
+
+template <class Core, class Handler>
+void async_find(Core& core, const IdempotencyKey& key, Handler&& handler) {
+  core.check_usable();
+  std::optional<Record> found;
+  const auto awaited = core.index().find(core.index().place_of(key), key, found);
+  if (core.commit().is_durable(awaited)) return handler(std::exception_ptr(), std::move(found));
+  core.commit().start_thread();
+  (new AsyncFind<Core, Handler>(core, std::move(handler), std::move(found)))->wait_for_others();
+}
+
+/// Queues a write as soon as nothing is in its way. `Step` says which: `finding(write, frame)`, and
+/// `tell(handler, failure, stored)`.
+template <class Core, class Handler, class Step>
+struct AsyncWrite final : AsyncCall<Core, AsyncWrite<Core, Handler, Step>> {
+  AsyncWrite(Core& core, const IdempotencyKey& key, const Record& record, Handler&& handler, Step&& step)
+      : AsyncCall<Core, AsyncWrite>(core),
+        write_(core, key, record),
+        handler_(std::move(handler)),
+        step_(std::move(step)) {}
+
+  /// Queued, one way or another: gone, or about to be, when it returns.
+  void go() {
+    met_ = Core::Met::nothing;
+    const auto found = step_.finding(write_, *this);
+    if (found.met == Core::Met::nothing) return;  // and this may be gone
+    met_ = found.met;
+    if (!this->core_.commit().is_durable(found.awaited)) return this->wait_for_others();
+    if (found.met == Core::Met::pending) return go();
+    const std::unique_ptr<AsyncWrite> own(this);
+    step_.tell(handler_, nullptr, false);
+  }
+
+  void settled_now() noexcept {
+    std::exception_ptr failure = this->failure();
+    if (!failure && met_ == Core::Met::pending) {
+      try {
+        return go();
+      } catch (...) {
+        failure = std::current_exception();
+      }
+    }
+    if (!failure && met_ == Core::Met::nothing) this->core_.wrote();
+    const std::unique_ptr<AsyncWrite> own(this);
+    step_.tell(handler_, std::move(failure), met_ == Core::Met::nothing);
+  }
+
+  FileWrite<Core> write_;
+  Handler handler_;
+  Step step_;
+  typename Core::Met met_ = Core::Met::pending;
+};
+
+struct InsertStep {
+  std::optional<Record> there = {};
+
+  template <class Write>
+  auto finding(Write& write, PendingFrame& frame) {
+    return write.insert(frame, there);
+  }
+  template <class Handler>
+  void tell(Handler& handler, std::exception_ptr failure, bool) {
+    if (failure) there.reset();
+    handler(std::move(failure), std::move(there));
+  }
+};
+
+struct ReplaceStep {
+  Version expected = 0;
+
+  template <class Write>
+  auto finding(Write& write, PendingFrame& frame) {
+    return write.replace(frame, expected);
+  }
+  template <class Handler>
+  void tell(Handler& handler, std::exception_ptr failure, bool stored) {
+    handler(failure, !failure && stored);
+  }
+};
+
+template <class Core, class Handler, class Step>
+void begin_write(Core& core, const IdempotencyKey& key, const Record& record, Handler&& handler,
+                 Step&& step) {
+  core.check_usable();
+  core.commit().start_thread();
+  auto call = std::make_unique<AsyncWrite<Core, Handler, Step>>(core, key, record, std::move(handler),
+                                                                std::move(step));
+  call.release()->go();
+}
+
+template <class Core, class Handler>
+void async_insert(Core& core, const IdempotencyKey& key, const Record& record, Handler&& handler) {
+  begin_write(core, key, record, std::move(handler), InsertStep{});
+}
+
+template <class Core, class Handler>
+void async_replace(Core& core, const IdempotencyKey& key, Version expected, const Record& record,
+                   Handler&& handler) {
+  begin_write(core, key, record, std::move(handler), ReplaceStep{expected});
+}
+
+}  // namespace paidonce::inline v1::detail

@@ -1,0 +1,407 @@
+#pragma once
+// A file store while it is open: its parts, in the order in which data goes through them, and the threads
+// that keep house. stores/file.hpp is the handle on it.
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <exception>
+#include <filesystem>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_set>
+#include <utility>
+
+#include <paidonce/detail/own_process.hpp>
+#include <paidonce/detail/signals_blocked.hpp>
+#include <paidonce/digest/random.hpp>
+#include <paidonce/errors.hpp>
+#include <paidonce/record.hpp>
+#include <paidonce/store.hpp>
+#include <paidonce/stores/file/compaction.hpp>
+#include <paidonce/stores/file/directory.hpp>
+#include <paidonce/stores/file/durable_index.hpp>
+#include <paidonce/stores/file/files.hpp>
+#include <paidonce/stores/file/group_commit.hpp>
+#include <paidonce/stores/file/log.hpp>
+#include <paidonce/stores/file/options.hpp>
+#include <paidonce/stores/file/process_id.hpp>
+#include <paidonce/stores/file/recovery.hpp>
+
+namespace paidonce::inline v1::detail {
+
+/// Throws `invalid_options`, naming the option.
+inline const FileStoreOptions& checked(const FileStoreOptions& options) {
+  const auto refuse = [](const char* why) { throw Error(errc::invalid_options, why); };
+  if (options.max_record_bytes == 0 || options.max_record_bytes > std::size_t{16} << 20)
+    refuse("FileStoreOptions::max_record_bytes must be from 1 to 16 MiB");
+  if (options.segment_bytes < std::size_t{64} << 10 || options.segment_bytes > std::size_t{1} << 30)
+    refuse("FileStoreOptions::segment_bytes must be from 64 KiB to 1 GiB");
+  if (options.compact_at_percent < 1 || options.compact_at_percent > 99)
+    refuse("FileStoreOptions::compact_at_percent must be from 1 to 99");
+  if (options.reserve_bytes > std::size_t{1} << 20)
+    refuse("FileStoreOptions::reserve_bytes must be at most 1 MiB");
+  return options;
+}
+
+template <FilePolicy Files, class Hash>
+class FileStoreCore {
+ public:
+  using Sequence = file_format::Sequence;
+  using Log = FileLog<Files>;
+  using Commit = GroupCommit<Log>;
+  using Index = DurableIndex<Hash, Commit>;
+  using Met = typename Index::Met;
+  using Packed = typename Index::Packed;
+
+  FileStoreCore(const std::filesystem::path& path, FileStoreOptions options, Files files, Hash hash)
+      : options_(std::move(options)),
+        longest_frame_(longest_frame(checked(options_))),
+        files_(std::move(files)),
+        directory_(files_, path, options_.network_directory),
+        index_(options_.shards, std::move(hash), commit_),
+        opener_(this_process()),
+        recovered_(recover()),
+        log_(files_, directory_.fd(), recovered_,
+             {options_.durability, options_.segment_bytes, longest_frame_, opener_}) {
+    commit_.begin_behind(recovered_.last_sequence);
+    recovered_.tail.clear();
+    recovered_.tail.shrink_to_fit();
+    if (options_.housekeeping == Housekeeping::background) {
+      const SignalsBlocked blocked;
+      housekeeper_ = std::thread([this] { keep_house(); });
+    }
+  }
+
+  /// In the process that opened it only; see `abandon`.
+  ~FileStoreCore() {
+    {
+      const std::lock_guard hold(house_mutex_);
+      stopping_.store(true, std::memory_order_relaxed);
+    }
+    to_do_.notify_one();
+    if (housekeeper_.joinable()) housekeeper_.join();
+    try {
+      if (!commit_.failed()) {
+        PendingFrame closed(PendingFrame::Tells::waiter);
+        closed.carry(file_format::Kind::closed, {});
+        commit_.submit(closed);
+        commit_.settle(closed);
+      }
+    } catch (...) {  // it only tells the next opening more
+    }
+    commit_.stop();
+  }
+  FileStoreCore(const FileStoreCore&) = delete;
+  FileStoreCore& operator=(const FileStoreCore&) = delete;
+
+  // ---- what each call begins with ----
+
+  bool is_own_process() const noexcept { return process_.is_this_one(); }
+
+  /// Throws `store_forked` and `store_poisoned`.
+  void check_usable() const {
+    if (!process_.is_this_one()) throw_forked();
+    if (commit_.failed()) commit_.throw_failure();
+  }
+
+  /// Room for one frame, given back unless it is used. A begin counts as unfinished at once, so that the room
+  /// for its end is kept too.
+  enum class Purpose : std::uint8_t { begin, end, erase_or_copy };
+
+  class Room {
+   public:
+    Room(FileStoreCore& core, std::size_t size, Purpose purpose) : core_(core), size_(size) {
+      core_.take_room(size, purpose);
+    }
+    ~Room() {
+      if (size_ > 0) core_.log_.supply().give_room(static_cast<std::int64_t>(size_));
+    }
+    Room(const Room&) = delete;
+    Room& operator=(const Room&) = delete;
+    void use() noexcept { size_ = 0; }
+
+   private:
+    FileStoreCore& core_;
+    std::size_t size_;
+  };
+
+  static Purpose purpose_of(const Record& record) noexcept {
+    return record.state == State::in_progress ? Purpose::begin : Purpose::end;
+  }
+
+  /// Throws `store_full` for what is longer than the options allow.
+  Packed pack(const typename Index::Place& place, const IdempotencyKey& key, const Record& record) const {
+    const std::size_t most = options_.max_record_bytes;
+    if (record.response.size() > most || record.checkpoint.size() > most - record.response.size())
+      PackedRecord::refuse(
+          "the response and checkpoint of a record are longer than FileStoreOptions::max_record_bytes");
+    if (record.amount.size() + record.description.size() + record.response_format.size() +
+            record.note.size() >
+        most_other_bytes)
+      PackedRecord::refuse(
+          "the amount, description, format and note of a record are longer than 16 KiB together");
+    return Index::pack(place, key, record);
+  }
+
+  /// Before a begin: throws `store_replaced`. Looks once a group.
+  void check_directory() {
+    const std::uint64_t group = commit_.group() + 1;
+    if (looked_at_group_.load(std::memory_order_relaxed) == group) return;
+    directory_.check_same();
+    looked_at_group_.store(group, std::memory_order_relaxed);
+  }
+
+  /// Behind each write: lets the housekeeper know when enough has been written.
+  void wrote() noexcept {
+    if (log_.written() - poked_at_.load(std::memory_order_relaxed) < poke_each) return;
+    poked_at_.store(log_.written(), std::memory_order_relaxed);
+    poke();
+  }
+
+  void await(Sequence sequence) {
+    if (!commit_.is_durable(sequence)) commit_.settle_all();
+  }
+
+  Index& index() noexcept { return index_; }
+  Commit& commit() noexcept { return commit_; }
+
+  // ---- the refinements ----
+
+  std::size_t erase_expired(Timestamp now, std::size_t limit) {
+    check_usable();
+    std::size_t erased = 0;
+    while (erased < limit) {
+      const std::size_t most = limit - erased < erased_at_once ? limit - erased : erased_at_once;
+      const std::size_t now_erased = erase_some(now, most);
+      erased += now_erased;
+      if (now_erased < most) break;
+    }
+    if (erased > 0) poke();
+    return erased;
+  }
+
+  bool holder_gone(const Record& record) const {
+    return record.state == State::in_progress && gone_.contains(record.attempt_id);
+  }
+
+  std::size_t compact() {
+    check_usable();
+    std::size_t dropped = 0;
+    const std::size_t segments = log_.segment_count();  // those that the copies go to are not among them
+    while (dropped + 1 < segments && drop_oldest([this](std::uint64_t done, std::uint64_t all) {
+             tell_progress(done, all);
+             return true;
+           }))
+      ++dropped;
+    return dropped;
+  }
+
+  FileStoreStats stats() const {
+    FileStoreStats stats;
+    stats.records = index_.records();
+    stats.unfinished = index_.unfinished();
+    stats.live_bytes = index_.live_bytes();
+    stats.log_bytes = log_.log_bytes();
+    const auto segments = log_.segments();
+    stats.segments = segments.size();
+    for (const LogSegment& segment : segments) stats.disk_bytes += segment.size;
+    stats.disk_bytes += log_.ready_bytes();
+    stats.writes = commit_.writes();
+    stats.groups = commit_.group();
+    stats.compacted = compacted_.load(std::memory_order_relaxed);
+    stats.compaction_failures = compaction_failures_.load(std::memory_order_relaxed);
+    stats.recovered = recovered_.frames;
+    stats.cut_bytes = recovered_.cut_bytes;
+    return stats;
+  }
+
+ private:
+  static constexpr std::size_t most_other_bytes = std::size_t{16} << 10;
+  static constexpr std::size_t erased_at_once = 256;
+  static constexpr std::uint64_t poke_each = std::uint64_t{128} << 10;
+  static constexpr std::size_t most_segments = 64;  // of stores that are opened often, and so have small ones
+
+  static std::size_t longest_frame(const FileStoreOptions& options) {
+    const std::size_t longest = options.max_record_bytes + most_other_bytes + 1024;
+    if (options.segment_bytes < 3 * longest)
+      throw Error(errc::invalid_options,
+                  "FileStoreOptions::segment_bytes must be three times as large as a record may be: choose "
+                  "larger segments, or a smaller max_record_bytes");
+    return longest;
+  }
+
+  [[noreturn, gnu::cold]] static void throw_forked() {
+    throw Error(
+        errc::store_forked,
+        "the store was opened before this process was forked, and is its parent's: open stores behind "
+        "the fork");
+  }
+
+  RecoveredLog recover() {
+    RecoveredLog recovered = recover_log(
+        files_, directory_.fd(),
+        [this](file_format::Kind kind, Sequence sequence, std::string_view payload) {
+          if (kind == file_format::Kind::put)
+            index_.recover_put(sequence, payload);
+          else if (kind == file_format::Kind::erase)
+            index_.recover_erase(payload);
+        },
+        [this](std::uint64_t done, std::uint64_t all) {
+          if (options_.progress) options_.progress({FileStoreProgress::Phase::opening, done, all});
+        });
+    if (recovered.segments.empty()) {
+      directory_.check_fit_for_new_store(recovered.others);
+      random_fill(recovered.store.data(), recovered.store.size());
+    }
+    const file_format::ProcessId nobody{};
+    if (recovered.opener != opener_ && recovered.opener != nobody && opener_ != nobody) find_gone();
+    return recovered;
+  }
+
+  /// The attempts that another process had in progress: it cannot be at work, or it would hold the directory.
+  void find_gone() {
+    index_.for_each([this](const PackedRecord& block) {
+      if (block.state() == State::in_progress) gone_.insert(block.attempt_id());
+    });
+  }
+
+  void take_room(std::size_t size, Purpose purpose) {
+    auto left =
+        static_cast<std::int64_t>(purpose == Purpose::end ? 0 : index_.unfinished() * options_.reserve_bytes);
+    if (purpose == Purpose::begin) left += static_cast<std::int64_t>(options_.reserve_bytes + longest_frame_);
+    while (!log_.supply().take_room(static_cast<std::int64_t>(size), left)) log_.supply().step();
+  }
+
+  std::size_t erase_some(Timestamp now, std::size_t limit) {
+    struct Erased {
+      PendingFrame frame{PendingFrame::Tells::nobody};
+      std::optional<IdempotencyKey> key = {};
+    };
+    std::deque<Erased> all;
+    // Room is taken first: not under the index's lock, since it may wait for the disk.
+    Room room(*this, limit * (file_format::frame_head_size + 2 * (IdempotencyKey::max_size + 1)),
+              Purpose::erase_or_copy);
+    std::size_t used = 0;
+    const std::size_t erased = index_.erase_expired(now, limit, [&](const PackedRecord& block) {
+      Erased& one = all.emplace_back();
+      one.key.emplace(IdempotencyKey::from_bytes(block.key()));
+      one.frame.carry(file_format::Kind::erase, block.key());
+      used += one.frame.size();
+      return &one.frame;
+    });
+    if (erased == 0) return 0;
+    log_.supply().give_room(-static_cast<std::int64_t>(used));
+    commit_.settle_all();
+    wrote();
+    for (const Erased& one : all) index_.take_out(*one.key, one.frame.sequence);
+    return erased;
+  }
+
+  // ---- housekeeping ----
+
+  struct CompactionRoom {
+    FileStoreCore& core;
+    void take(std::size_t size) { core.take_room(size, Purpose::erase_or_copy); }
+    void give(std::size_t size) { core.log_.supply().give_room(static_cast<std::int64_t>(size)); }
+  };
+
+  template <class GoOn>
+  bool drop_oldest(GoOn&& go_on) {
+    const std::lock_guard one_at_a_time(compacting_);
+    Compaction<Files, Log, Commit, Index> compaction(files_, directory_.fd(), log_, commit_, index_);
+    if (!compaction.drop_oldest(CompactionRoom{*this}, go_on)) return false;
+    compacted_.fetch_add(1, std::memory_order_relaxed);
+    return true;
+  }
+
+  void tell_progress(std::uint64_t done, std::uint64_t all) noexcept {
+    if (!options_.progress) return;
+    try {
+      options_.progress({FileStoreProgress::Phase::compacting, done, all});
+    } catch (...) {
+    }
+  }
+
+  bool compaction_is_due() const {
+    const std::size_t segments = log_.segment_count();
+    if (segments < 2) return false;
+    const std::uint64_t all = log_.log_bytes();
+    const std::uint64_t live = index_.live_bytes();
+    return segments > most_segments + all / options_.segment_bytes ||
+           (all > live && (all - live) / 100 >= all / 10000 * options_.compact_at_percent);
+  }
+
+  void poke() noexcept {
+    {
+      const std::lock_guard hold(house_mutex_);
+      poked_ = true;
+    }
+    to_do_.notify_one();
+  }
+
+  void keep_house() noexcept {
+    std::unique_lock hold(house_mutex_);
+    while (!stopping_.load(std::memory_order_relaxed)) {
+      poked_ = false;
+      hold.unlock();
+      work();
+      hold.lock();
+      to_do_.wait(hold, [this] { return poked_ || stopping_.load(std::memory_order_relaxed); });
+    }
+  }
+
+  /// What fails here is tried again when there is reason to: the writer that needs a segment makes one, and
+  /// says what is wrong.
+  void work() noexcept {
+    try {
+      for (;;) {
+        const auto [used, size] = log_.fill();
+        if (stopping_.load(std::memory_order_relaxed) || commit_.failed() || !log_.supply().due(used, size))
+          break;
+        log_.supply().step();
+      }
+    } catch (...) {
+    }
+    try {
+      while (!stopping_.load(std::memory_order_relaxed) && !commit_.failed() && compaction_is_due())
+        if (!drop_oldest([this](std::uint64_t done, std::uint64_t all) {
+              tell_progress(done, all);
+              return !stopping_.load(std::memory_order_relaxed);
+            }))
+          break;
+    } catch (...) {
+      compaction_failures_.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+
+  const OwnProcess process_;
+  const FileStoreOptions options_;
+  const std::size_t longest_frame_;
+  Files files_;
+  StoreDirectory<Files> directory_;
+  Commit commit_{log_};
+  Index index_;
+  const file_format::ProcessId opener_;
+  std::unordered_set<std::uint64_t> gone_;  // attempts whose holder is dead
+  RecoveredLog recovered_;
+  Log log_;
+
+  std::atomic<std::uint64_t> looked_at_group_{0};
+  alignas(64) std::atomic<std::uint64_t> poked_at_{0};
+  std::atomic<std::uint64_t> compacted_{0}, compaction_failures_{0};
+  std::mutex compacting_;
+  std::mutex house_mutex_;
+  std::condition_variable to_do_;
+  bool poked_ = false;
+  std::atomic<bool> stopping_{false};
+  std::thread housekeeper_;
+};
+
+}  // namespace paidonce::inline v1::detail

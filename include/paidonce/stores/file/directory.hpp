@@ -1,0 +1,101 @@
+#pragma once
+// The directory of a file store: made where there is none, held by one process at a time.
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <paidonce/errors.hpp>
+#include <paidonce/stores/file/file_calls.hpp>
+#include <paidonce/stores/file/format.hpp>
+#include <paidonce/stores/file/options.hpp>
+
+namespace paidonce::inline v1::detail {
+
+/// The lock goes with the descriptor: it ends when this is destroyed and when the process dies, and a child
+/// of a fork that closes its copy leaves it alone.
+template <FilePolicy Files>
+class StoreDirectory {
+ public:
+  /// Opens the directory, or makes it in a parent that is there. Throws `store_busy` where another handle
+  /// has it, here or in another process, and what else is wrong.
+  StoreDirectory(Files& files, const std::filesystem::path& path, NetworkDirectory network)
+      : files_(files), path_(made(files, path)) {
+    directory_ = open_file(files, AT_FDCWD, path_, O_RDONLY | O_DIRECTORY);
+    if (const int remote = files_.is_on_network(fd()); remote != 0 && network == NetworkDirectory::refused) {
+      if (remote < 0) throw_file_error(errno, "cannot ask for the file system of the store's directory");
+      throw Error(errc::unsafe_config,
+                  "the store's directory is on a network file system, whose locks and syncs do not hold what "
+                  "payments need: use a local disk, or a store for many hosts, or accept it with "
+                  "FileStoreOptions::network_directory");
+    }
+    if (uninterrupted([&] { return files_.lock(fd(), LOCK_EX | LOCK_NB); }) != 0) {
+      if (errno == EWOULDBLOCK)
+        throw Error(errc::store_busy,
+                    "another process, or another handle of this one, has the store open: one at a time may; "
+                    "end it, or share its handle");
+      throw_file_error(errno, "cannot lock the store's directory");
+    }
+    if (uninterrupted([&] { return files_.status(fd(), own_); }) != 0)
+      throw_file_error(errno, "cannot look at the store's directory");
+    check_same();
+  }
+
+  int fd() const noexcept { return directory_.fd(); }
+
+  /// Throws `store_replaced` where the path leads elsewhere by now, or nowhere.
+  void check_same() const {
+    struct ::stat now {};
+    const int found = uninterrupted([&] { return files_.status_of(path_.c_str(), now); });
+    if (found == 0 && now.st_dev == own_.st_dev && now.st_ino == own_.st_ino) return;
+    if (found != 0 && errno != ENOENT && errno != ENOTDIR)
+      throw_file_error(errno, "cannot look at the store's directory");
+    throw Error(
+        errc::store_replaced,
+        "the store's directory was moved, removed or replaced while it was open, so that nothing new is "
+        "begun in it: put it back, or open the store again where it is now");
+  }
+
+  /// Throws `invalid_options` where `names`, what the directory holds beside a log, make it unlikely that a
+  /// new store is meant to be made there.
+  static void check_fit_for_new_store(const std::vector<std::string>& names) {
+    for (const std::string& name : names)
+      if (!name.starts_with('.') && name != "lost+found")
+        throw Error(
+            errc::invalid_options,
+            "the directory holds files and no store: name an empty or a new directory for a new store, "
+            "or the directory of the old one");
+  }
+
+ private:
+  /// The path without links, so that the check for replacement is of the directory itself.
+  static std::string made(Files& files, const std::filesystem::path& path) {
+    if (path.empty()) throw Error(errc::invalid_options, "the store needs the name of a directory");
+    if (uninterrupted([&] { return files.make_directory(path.c_str()); }) != 0 && errno != EEXIST)
+      throw_file_error(errno,
+                       errno == ENOENT
+                           ? "cannot make the store's directory: the directory that it is to stand in is "
+                             "not there; make that one first"
+                           : "cannot make the store's directory");
+    std::error_code wrong;
+    std::filesystem::path whole = std::filesystem::absolute(path, wrong);
+    if (!wrong && std::is_same_v<Files, PosixFiles>) {
+      std::filesystem::path real = std::filesystem::canonical(path, wrong);
+      if (!wrong) whole = std::move(real);
+    }
+    return whole.string();
+  }
+
+  Files& files_;
+  std::string path_;
+  OpenFile<Files> directory_;
+  struct ::stat own_ {};
+};
+
+}  // namespace paidonce::inline v1::detail

@@ -1,0 +1,278 @@
+#pragma once
+// The records of a file store in memory, whole, so that reading costs no I/O. A record is in the index from
+// the moment that its frame is queued; the mark behind its block says which frame that is, and so whether it
+// is on disk yet.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <paidonce/key.hpp>
+#include <paidonce/record.hpp>
+#include <paidonce/stores/file/format.hpp>
+#include <paidonce/stores/file/packed_payload.hpp>
+#include <paidonce/stores/file/pending_frame.hpp>
+#include <paidonce/stores/memory/record_shards.hpp>
+
+namespace paidonce::inline v1::detail {
+
+/// Which frame holds a block.
+struct FrameMark {
+  static constexpr std::size_t size = 8;  // bytes behind a block
+
+  file_format::Sequence sequence = 0;
+  bool copied = false;  ///< the frame repeats, for a compaction, what was durable before
+  bool erased = false;  ///< the frame erases the key; once that is durable, the block counts as gone
+
+  static FrameMark of(const PackedRecord& block) noexcept {
+    std::uint64_t bits;
+    std::memcpy(&bits, block.behind(), sizeof bits);
+    return {bits & most, (bits & copied_bit) != 0, (bits & erased_bit) != 0};
+  }
+  void put(const PackedRecord& block) const noexcept {
+    const std::uint64_t bits = sequence | (copied ? copied_bit : 0) | (erased ? erased_bit : 0);
+    std::memcpy(block.behind(), &bits, sizeof bits);
+  }
+  /// What a reader of the block waits for.
+  file_format::Sequence awaited() const noexcept { return copied ? 0 : sequence; }
+
+ private:
+  static constexpr std::uint64_t copied_bit = std::uint64_t{1} << 63;
+  static constexpr std::uint64_t erased_bit = std::uint64_t{1} << 62;
+  static constexpr std::uint64_t most = erased_bit - 1;
+};
+
+inline bool is_unfinished(State state) noexcept {
+  return state == State::in_progress || state == State::in_doubt;
+}
+
+/// Thread-safe. `Commit` is a GroupCommit.
+template <class Hash, class Commit>
+class DurableIndex {
+ public:
+  using Shards = RecordShards<Hash>;
+  using Place = typename Shards::Place;
+  using Packed = PackedRecord::Owner;
+  using Sequence = file_format::Sequence;
+
+  /// What a write found.
+  enum class Met : std::uint8_t {
+    nothing,  ///< in its way: its frame is queued
+    another,  ///< another record or version, or none
+    pending,  ///< a write to the same key that is not on disk yet; come again when it is
+  };
+  struct Finding {
+    Met met = Met::nothing;
+    Sequence awaited = 0;  ///< to be durable before what was found may be told
+  };
+
+  DurableIndex(std::size_t shards, Hash hash, Commit& commit)
+      : shards_(shards, std::move(hash)), commit_(commit) {}
+
+  Place place_of(const IdempotencyKey& key) const { return shards_.place_of(key); }
+  Shards& shards() noexcept { return shards_; }
+
+  static Packed pack(const Place& place, const IdempotencyKey& key, const Record& record) {
+    Packed packed = PackedRecord::make(key.bytes(), place.hash.order, record, FrameMark::size);
+    Table::check_address(packed);
+    return packed;
+  }
+
+  /// Copies the record, which may be told once the returned sequence is durable.
+  Sequence find(const Place& place, const IdempotencyKey& key, std::optional<Record>& found) {
+    const Gate::Reading hold(place.shard.gate);
+    const std::size_t at = place.shard.table.find(place.hash, key.bytes());
+    if (at == Table::nowhere) return 0;
+    const PackedRecord& block = *place.shard.table.block(at);
+    const FrameMark mark = FrameMark::of(block);
+    if (!mark.erased) block.unpack(found.emplace());
+    return mark.awaited();
+  }
+
+  /// `frame` carries the bytes of `packed`. Where it is queued, `room.use()` is called, `packed` moved from,
+  /// and with a callback all that is passed here may be gone when this returns.
+  template <class Room>
+  Finding insert(const Place& place, const IdempotencyKey& key, Packed& packed, PendingFrame& frame,
+                 Room& room, std::optional<Record>& there) {
+    Packed replaced;  // freed behind the lock
+    const Gate::Writing hold(place.shard.gate);
+    Table& table = place.shard.table;
+    const std::size_t at = table.find(place.hash, key.bytes());
+    if (at == Table::nowhere) {
+      table.reserve();
+      const PackedRecord& added = *packed;
+      room.use();
+      table.add(std::move(packed), place.hash.tag);
+      queue(frame, added);
+      return {};
+    }
+    const PackedRecord& block = *table.block(at);
+    const FrameMark mark = FrameMark::of(block);
+    if (!mark.erased) {
+      block.unpack(there.emplace());
+      return {Met::another, mark.awaited()};
+    }
+    if (!commit_.is_durable(mark.sequence)) return {Met::pending, mark.sequence};
+    replaced = exchange(table, at, packed, frame, room);
+    return {};
+  }
+
+  /// As above.
+  template <class Room>
+  Finding replace(const Place& place, const IdempotencyKey& key, Version expected, Packed& packed,
+                  PendingFrame& frame, Room& room) {
+    Packed replaced;
+    const Gate::Writing hold(place.shard.gate);
+    Table& table = place.shard.table;
+    const std::size_t at = table.find(place.hash, key.bytes());
+    if (at == Table::nowhere) return {Met::another, 0};
+    const PackedRecord& block = *table.block(at);
+    const FrameMark mark = FrameMark::of(block);
+    if (mark.erased || block.version() != expected) return {Met::another, mark.awaited()};
+    if (!commit_.is_durable(mark.sequence)) return {Met::pending, mark.sequence};
+    uncount(block);
+    replaced = exchange(table, at, packed, frame, room);
+    return {};
+  }
+
+  /// Marks as erased, in a frame of its own, what has expired and is on disk. `next_frame(block)` gives the
+  /// frame that erases a block, or null to pass it over.
+  template <class NextFrame>
+  std::size_t erase_expired(Timestamp now, std::size_t limit, NextFrame&& next_frame) {
+    return shards_.sweep(now, limit, [&](Table& table, std::size_t at) {
+      const PackedRecord& block = *table.block(at);
+      const FrameMark mark = FrameMark::of(block);
+      if (mark.erased || !commit_.is_durable(mark.sequence)) return Shards::Taken::not_at_all;
+      PendingFrame* const frame = next_frame(block);
+      if (!frame) return Shards::Taken::not_at_all;
+      uncount(block);
+      commit_.submit(*frame,
+                     [&](Sequence sequence) { FrameMark{.sequence = sequence, .erased = true}.put(block); });
+      return Shards::Taken::in_place;
+    });
+  }
+
+  /// Takes an erased block out, unless the key has begun anew meanwhile.
+  void take_out(const IdempotencyKey& key, Sequence erased_by) {
+    const Place place = shards_.place_of(key);
+    const Gate::Writing hold(place.shard.gate);
+    const std::size_t at = place.shard.table.find(place.hash, key.bytes());
+    if (at == Table::nowhere) return;
+    const FrameMark mark = FrameMark::of(*place.shard.table.block(at));
+    if (mark.erased && mark.sequence == erased_by) place.shard.table.erase(at);
+  }
+
+  /// Whether the frame of this sequence is the one that holds the key's record.
+  bool is_held_by(Sequence sequence, const IdempotencyKey& key) const {
+    const Place place = shards_.place_of(key);
+    const Gate::Reading hold(place.shard.gate);
+    return held_at(sequence, place, key) != Table::nowhere;
+  }
+
+  /// If so still, queues `frame`, which repeats the record. False: it is not.
+  bool copy_if_held_by(Sequence sequence, const IdempotencyKey& key, PendingFrame& frame) {
+    const Place place = shards_.place_of(key);
+    const Gate::Writing hold(place.shard.gate);
+    const std::size_t at = held_at(sequence, place, key);
+    if (at == Table::nowhere) return false;
+    const PackedRecord& block = *place.shard.table.block(at);
+    frame.carry(file_format::Kind::put, block.bytes());
+    commit_.submit(frame, [&](Sequence copy) { FrameMark{.sequence = copy, .copied = true}.put(block); });
+    return true;
+  }
+
+  // ---- while the store is opened, by one thread ----
+
+  /// What a frame of the log says. `bytes` add up.
+  void recover_put(Sequence sequence, std::string_view bytes) {
+    const IdempotencyKey key = IdempotencyKey::from_bytes(packed_layout(bytes)->key);
+    const Place place = shards_.place_of(key);
+    Packed packed = PackedRecord::copy_of(bytes, place.hash.order, FrameMark::size);
+    Table::check_address(packed);
+    FrameMark{.sequence = sequence}.put(*packed);
+    Table& table = place.shard.table;
+    count(*packed);
+    if (const std::size_t at = table.find(place.hash, key.bytes()); at != Table::nowhere) {
+      uncount(*table.block(at));
+      packed = table.exchange(at, std::move(packed));
+      return;
+    }
+    table.reserve();
+    table.add(std::move(packed), place.hash.tag);
+  }
+
+  void recover_erase(std::string_view key_bytes) {
+    const IdempotencyKey key = IdempotencyKey::from_bytes(key_bytes);
+    const Place place = shards_.place_of(key);
+    const std::size_t at = place.shard.table.find(place.hash, key.bytes());
+    if (at == Table::nowhere) return;
+    uncount(*place.shard.table.block(at));
+    place.shard.table.erase(at);
+  }
+
+  /// Calls `look(block)` for all records.
+  template <class Look>
+  void for_each(Look&& look) {
+    std::vector<const PackedRecord*> room;
+    const ScanFilter all{.limit = SIZE_MAX};
+    for (typename Shards::Cursor cursor; !shards_.at_end(cursor);) shards_.read_page(all, cursor, room, look);
+  }
+
+  std::uint64_t records() const noexcept { return records_.load(std::memory_order_relaxed); }
+  std::uint64_t unfinished() const noexcept { return unfinished_.load(std::memory_order_relaxed); }
+  std::uint64_t live_bytes() const noexcept { return live_bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  using Gate = ReadersGate;
+  using Table = RecordTable;
+
+  static std::uint64_t frame_size(const PackedRecord& block) noexcept {
+    return file_format::frame_head_size + block.bytes().size();
+  }
+
+  static std::size_t held_at(Sequence sequence, const Place& place, const IdempotencyKey& key) {
+    const Table& table = place.shard.table;
+    const std::size_t at = table.find(place.hash, key.bytes());
+    if (at == Table::nowhere) return at;
+    const FrameMark mark = FrameMark::of(*table.block(at));
+    return !mark.erased && mark.sequence == sequence ? at : Table::nowhere;
+  }
+
+  template <class Room>
+  Packed exchange(Table& table, std::size_t at, Packed& packed, PendingFrame& frame, Room& room) {
+    const PackedRecord& added = *packed;
+    room.use();
+    Packed replaced = table.exchange(at, std::move(packed));
+    queue(frame, added);
+    return replaced;
+  }
+
+  void queue(PendingFrame& frame, const PackedRecord& block) {
+    count(block);
+    commit_.submit(frame, [&](Sequence sequence) { FrameMark{.sequence = sequence}.put(block); });
+  }
+
+  void count(const PackedRecord& block) noexcept {
+    records_.fetch_add(1, std::memory_order_relaxed);
+    live_bytes_.fetch_add(frame_size(block), std::memory_order_relaxed);
+    if (is_unfinished(block.state())) unfinished_.fetch_add(1, std::memory_order_relaxed);
+  }
+  void uncount(const PackedRecord& block) noexcept {
+    records_.fetch_sub(1, std::memory_order_relaxed);
+    live_bytes_.fetch_sub(frame_size(block), std::memory_order_relaxed);
+    if (is_unfinished(block.state())) unfinished_.fetch_sub(1, std::memory_order_relaxed);
+  }
+
+  Shards shards_;
+  Commit& commit_;
+  alignas(64) std::atomic<std::uint64_t> records_{0};
+  std::atomic<std::uint64_t> unfinished_{0};
+  std::atomic<std::uint64_t> live_bytes_{0};
+};
+
+}  // namespace paidonce::inline v1::detail

@@ -1,0 +1,305 @@
+#pragma once
+// The log of a file store while it is open: frames go to the end of the newest segment, group by group, each
+// group synced before it counts.
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <paidonce/errors.hpp>
+#include <paidonce/stores/file/format.hpp>
+#include <paidonce/stores/file/pending_frame.hpp>
+#include <paidonce/stores/file/recovery.hpp>
+#include <paidonce/stores/file/segment_file.hpp>
+#include <paidonce/stores/file/segment_supply.hpp>
+
+namespace paidonce::inline v1::detail {
+
+/// `commit` is called by one thread at a time; the rest is thread-safe.
+template <FilePolicy Files>
+class FileLog {
+ public:
+  using Sequence = file_format::Sequence;
+
+  struct Terms {
+    Durability durability;
+    std::uint64_t largest_segment;
+    std::uint64_t longest_frame;
+    file_format::ProcessId opener;
+  };
+
+  /// Begins a fresh segment behind what was recovered. What recovery accepted without proof that it was
+  /// synced is in it again, and synced before it gets its name. Throws where the disk does not allow for it.
+  FileLog(Files& files, int directory, const RecoveredLog& recovered, const Terms& terms)
+      : files_(files),
+        directory_(directory),
+        store_(recovered.store),
+        terms_(terms),
+        supply_(files, directory, terms.durability, number_behind(recovered) + 1, sizes_of(terms)),
+        segments_(recovered.segments.begin(), recovered.segments.end()) {
+    begin_fresh(recovered);
+  }
+
+  /// Writes the frames of a group and makes them durable. Throws where that fails; nothing may be written
+  /// any more then.
+  void commit(const PendingFrame* first) {
+    for (const PendingFrame* frame = first; frame; frame = frame->next) {
+      if (frame->carries == PendingFrame::Carries::nothing) continue;
+      if (end_ + frame->size() > current_.size) {
+        flush();
+        sync();
+        begin_next(frame->sequence);
+      } else if (end_ - buffer_begin_ > flush_from) {
+        flush();
+      }
+      append(frame->kind, frame->sequence, frame->payload, frame->payload_crc);
+    }
+    if (flushed_ == end_) return;
+    flush();
+    sync();
+  }
+
+  SegmentSupply<Files>& supply() noexcept { return supply_; }
+  const file_format::StoreId& store() const noexcept { return store_; }
+
+  /// How full the segment that is written is, in bytes, and its size.
+  std::pair<std::uint64_t, std::uint64_t> fill() const noexcept {
+    return {filled_.load(std::memory_order_relaxed), capacity_.load(std::memory_order_relaxed)};
+  }
+
+  /// Of all frames that are there, current or not.
+  std::uint64_t log_bytes() const noexcept {
+    return closed_bytes_.load(std::memory_order_relaxed) + filled_.load(std::memory_order_relaxed);
+  }
+
+  /// Bytes written by `commit` since opening.
+  std::uint64_t written() const noexcept { return written_.load(std::memory_order_relaxed); }
+
+  /// The segments in use; the last is the one that is written, as long as it was when it was last synced.
+  std::vector<LogSegment> segments() const {
+    const std::lock_guard hold(segments_mutex_);
+    std::vector<LogSegment> all(segments_.begin(), segments_.end());
+    all.back().end = filled_.load(std::memory_order_relaxed);
+    return all;
+  }
+
+  /// Size of the files that are prepared ahead.
+  std::uint64_t ready_bytes() const noexcept { return supply_.ready_bytes(); }
+
+  std::size_t segment_count() const {
+    const std::lock_guard hold(segments_mutex_);
+    return segments_.size();
+  }
+
+  /// Forgets the oldest segment, whose trim is durable, and unlinks its file. Throws where the file stays: it
+  /// is then unlinked when the store is opened the next time.
+  void drop_oldest() {
+    std::uint64_t number;
+    {
+      const std::lock_guard hold(segments_mutex_);
+      number = segments_.front().number;
+      closed_bytes_.fetch_sub(segments_.front().end, std::memory_order_relaxed);
+      segments_.pop_front();
+    }
+    unlink(file_format::segment_name(number));
+    sync_directory(files_, directory_);
+  }
+
+ private:
+  static constexpr std::size_t flush_from = std::size_t{4} << 20;
+
+  static std::uint64_t number_behind(const RecoveredLog& recovered) noexcept {
+    const std::uint64_t last =
+        recovered.segments.empty() ? recovered.trimmed : recovered.segments.back().number;
+    return last + 1;
+  }
+
+  /// Small at first, for small stores.
+  static typename SegmentSupply<Files>::Sizes sizes_of(const Terms& terms) noexcept {
+    const std::uint64_t smallest = block_end(file_format::segment_head_size + 2 * terms.longest_frame);
+    const std::uint64_t second = std::uint64_t{2} << 20;
+    const std::uint64_t largest = block_begin(terms.largest_segment);
+    const std::uint64_t next = second < smallest ? smallest : second;
+    return {next < largest ? next : largest, largest, smallest};
+  }
+
+  void begin_fresh(const RecoveredLog& recovered) {
+    const auto sizes = sizes_of(terms_);
+    std::uint64_t size = file_format::segment_head_size + terms_.longest_frame;
+    for (const TailFrame& frame : recovered.tail) size += file_format::frame_head_size + frame.payload.size();
+    const std::uint64_t first_size = std::uint64_t{1} << 20;
+    size = size < first_size && first_size < sizes.largest ? first_size : size;
+    SegmentInTheMaking<Files> making(files_, directory_, size, terms_.durability);
+    while (!making.filled()) making.step();
+
+    number_ = number_behind(recovered);
+    last_ = recovered.last_sequence - recovered.tail.size();
+    begin_buffer(making.size(), segments_.empty() ? 0 : segments_.back().end, recovered.last_sequence);
+    synced_ = last_;
+    for (const TailFrame& frame : recovered.tail)
+      append(frame.kind, frame.sequence, frame.payload,
+             crc32c(0, frame.payload.data(), frame.payload.size()));
+    making.write(buffer_.data(), static_cast<std::size_t>(block_end(end_)), 0);
+    current_ = std::move(making).finish(number_);
+    take_over(current_.size, number_);
+    keep_last_block();
+    synced_ = last_;
+    supply_.give_room(static_cast<std::int64_t>(current_.size - end_));
+    for (const LogSegment& segment : recovered.segments)
+      closed_bytes_.fetch_add(segment.end, std::memory_order_relaxed);
+    clear_away(recovered);
+  }
+
+  /// What is not part of the log any more. What cannot be removed is found again by the next opening.
+  void clear_away(const RecoveredLog& recovered) {
+    const std::string fresh = file_format::segment_name(number_);
+    for (const std::string& name : recovered.leftovers)
+      if (name != fresh && name != file_format::temporary_name)
+        uninterrupted([&] { return files_.unlink_at(directory_, name.c_str()); });
+    if (recovered.segments.empty() || recovered.segments.back().end >= recovered.segments.back().size) return;
+    const LogSegment& last = recovered.segments.back();
+    const std::string name = file_format::segment_name(last.number);
+    const int fd = uninterrupted([&] { return files_.open_at(directory_, name.c_str(), O_RDWR); });
+    if (fd < 0) return;
+    const OpenFile<Files> file(files_, fd);
+    uninterrupted([&] { return files_.truncate(fd, static_cast<off_t>(last.end)); });
+  }
+
+  void unlink(const std::string& name) {
+    if (uninterrupted([&] { return files_.unlink_at(directory_, name.c_str()); }) != 0 && errno != ENOENT)
+      throw_file_error(errno, "cannot remove " + name);
+  }
+
+  /// The current segment is full: what is in it is synced. The head of the next goes out with its first
+  /// group.
+  void begin_next(Sequence first_sequence) {
+    supply_.give_room(-static_cast<std::int64_t>(current_.size - end_));
+    SegmentFile<Files> next = supply_.take();
+    const std::uint64_t end = end_;
+    const std::uint64_t number = next.number;
+    closed_bytes_.fetch_add(end, std::memory_order_relaxed);
+    last_ = first_sequence - 1;
+    number_ = number;
+    begin_buffer(next.size, end, last_);
+    {
+      const std::lock_guard hold(segments_mutex_);
+      segments_.back().end = end;
+    }
+    take_over(next.size, number);
+    current_ = std::move(next);
+  }
+
+  void take_over(std::uint64_t size, std::uint64_t number) {
+    const std::lock_guard hold(segments_mutex_);
+    segments_.push_back({.number = number, .end = end_, .size = size, .first_sequence = first_sequence_});
+    filled_.store(end_, std::memory_order_relaxed);
+    capacity_.store(size, std::memory_order_relaxed);
+  }
+
+  /// The head of segment `number_` as the first bytes to be written.
+  void begin_buffer(std::uint64_t size, std::uint64_t previous_end, Sequence synced) {
+    file_format::SegmentHead head;
+    head.store = store_;
+    head.number = number_;
+    head.first_sequence = first_sequence_ = last_ + 1;
+    head.synced = synced;
+    head.previous_end = previous_end;
+    {
+      const std::lock_guard hold(segments_mutex_);
+      head.oldest = segments_.empty() ? number_ : segments_.front().number;
+    }
+    head.size = size;
+    head.opener = terms_.opener;
+    head.created_at_unix_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                  std::chrono::system_clock::now().time_since_epoch())
+                                  .count();
+    buffer_begin_ = 0;
+    if (buffer_.size() > 0) std::memset(buffer_.data(), 0, buffer_.size());
+    make_room(file_format::segment_head_size);
+    const auto bytes = file_format::encode(head);
+    std::memcpy(buffer_.data(), bytes.data(), bytes.size());
+    end_ = bytes.size();
+    flushed_ = 0;
+  }
+
+  void append(file_format::Kind kind, Sequence sequence, std::string_view payload,
+              std::uint32_t payload_crc) {
+    make_room(file_format::frame_head_size + payload.size());
+    char* const to = buffer_.data() + (end_ - buffer_begin_);
+    const file_format::FrameHead head{kind, static_cast<std::uint32_t>(payload.size()), sequence, synced_};
+    file_format::encode(head, payload_crc, {store_, number_, end_}, to);
+    std::memcpy(to + file_format::frame_head_size, payload.data(), payload.size());
+    end_ += file_format::frame_head_size + payload.size();
+    last_ = sequence;
+  }
+
+  void make_room(std::size_t size) {
+    const auto used = static_cast<std::size_t>(end_ - buffer_begin_);
+    const std::uint64_t needed = block_end(used + size);
+    if (needed <= buffer_.size()) return;
+    AlignedBuffer larger(static_cast<std::size_t>(needed < 65536 ? 65536 : needed + needed / 2) / file_block *
+                         file_block);
+    if (used > 0) std::memcpy(larger.data(), buffer_.data(), used);
+    buffer_ = std::move(larger);
+  }
+
+  /// Writes what is in the buffer. What stands in its last block is written again by the next flush.
+  void flush() {
+    if (flushed_ == end_) return;
+    const bool whole_blocks = current_.sync_by == SyncBy::write;
+    const std::uint64_t from = whole_blocks ? buffer_begin_ : flushed_;
+    const std::uint64_t to = whole_blocks ? block_end(end_) : end_;
+    write_all(files_, current_.file.fd(), buffer_.data() + (from - buffer_begin_),
+              static_cast<std::size_t>(to - from), from, file_format::segment_name(current_.number));
+    keep_last_block();
+  }
+
+  void keep_last_block() {
+    const std::uint64_t last_block = block_begin(end_);
+    const auto moved = static_cast<std::size_t>(last_block - buffer_begin_);
+    const auto kept = static_cast<std::size_t>(end_ - last_block);
+    if (moved > 0) {
+      std::memmove(buffer_.data(), buffer_.data() + moved, kept);
+      std::memset(buffer_.data() + kept, 0, moved);
+    }
+    buffer_begin_ = last_block;
+    flushed_ = end_;
+  }
+
+  void sync() {
+    sync_segment(files_, current_);
+    synced_ = last_;
+    const std::uint64_t before = filled_.exchange(end_, std::memory_order_relaxed);
+    written_.store(written_.load(std::memory_order_relaxed) + (end_ - before), std::memory_order_relaxed);
+  }
+
+  Files& files_;
+  const int directory_;
+  const file_format::StoreId store_;
+  const Terms terms_;
+  SegmentSupply<Files> supply_;
+
+  // The committer's.
+  SegmentFile<Files> current_;
+  AlignedBuffer buffer_;
+  std::uint64_t number_ = 0;
+  std::uint64_t buffer_begin_ = 0;  // where in the segment the buffer stands: at a block
+  std::uint64_t flushed_ = 0;       // up to where the file has it
+  std::uint64_t end_ = 0;           // of the last frame
+  Sequence first_sequence_ = 1;     // of the first frame in this segment
+  Sequence last_ = 0;               // of the last frame
+  Sequence synced_ = 0;
+
+  std::atomic<std::uint64_t> filled_{0}, capacity_{1}, closed_bytes_{0}, written_{0};
+  mutable std::mutex segments_mutex_;
+  std::deque<LogSegment> segments_;  // oldest first
+};
+
+}  // namespace paidonce::inline v1::detail

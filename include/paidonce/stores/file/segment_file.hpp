@@ -1,0 +1,167 @@
+#pragma once
+// A segment's file in the making: filled with zeros in steps and synced before it gets its name, since only
+// blocks that were written before are written again without the file system's journal.
+
+#include <fcntl.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <paidonce/stores/file/file_calls.hpp>
+#include <paidonce/stores/file/format.hpp>
+#include <paidonce/stores/file/options.hpp>
+
+namespace paidonce::inline v1::detail {
+
+/// What direct writes must be aligned to, in memory, in the file and in length.
+inline constexpr std::size_t file_block = 4096;
+
+constexpr std::uint64_t block_begin(std::uint64_t at) noexcept { return at / file_block * file_block; }
+constexpr std::uint64_t block_end(std::uint64_t at) noexcept { return block_begin(at + file_block - 1); }
+
+/// Memory that direct writes can be made from, all zeros.
+class AlignedBuffer {
+ public:
+  AlignedBuffer() = default;
+  explicit AlignedBuffer(std::size_t size)
+      : data_(static_cast<char*>(::operator new(size, std::align_val_t(file_block)))), size_(size) {
+    std::memset(data_.get(), 0, size);
+  }
+  char* data() const noexcept { return data_.get(); }
+  std::size_t size() const noexcept { return size_; }
+
+ private:
+  struct Free {
+    void operator()(char* memory) const noexcept { ::operator delete(memory, std::align_val_t(file_block)); }
+  };
+  std::unique_ptr<char, Free> data_;
+  std::size_t size_ = 0;
+};
+
+/// How a file is written so that a write is on the disk when it is acknowledged.
+enum class SyncBy : std::uint8_t {
+  call,   ///< fdatasync behind the writes
+  write,  ///< each write goes to the disk by itself, past the page cache (O_DIRECT, O_DSYNC)
+  none,   ///< Durability::process_crash
+};
+
+template <FilePolicy Files>
+struct SegmentFile {
+  OpenFile<Files> file = {};
+  SyncBy sync_by = SyncBy::call;
+  std::uint64_t number = 0;
+  std::uint64_t size = 0;
+};
+
+/// Makes what was written to the file durable. Throws where that fails; the file is then not to be used any
+/// more.
+template <FilePolicy Files>
+void sync_segment(Files& files, const SegmentFile<Files>& segment) {
+  if (segment.sync_by == SyncBy::call && files.sync_data(segment.file.fd()) != 0)
+    throw_file_error(errno, "cannot sync " + file_format::segment_name(segment.number));
+}
+
+/// Opens a file for writing to the disk, directly where the file system can.
+template <FilePolicy Files>
+SegmentFile<Files> open_segment(Files& files, int directory, const std::string& name, int flags,
+                                Durability durability) {
+  if (durability == Durability::process_crash)
+    return {open_file(files, directory, name, O_RDWR | flags), SyncBy::none};
+  const int fd = uninterrupted(
+      [&] { return files.open_at(directory, name.c_str(), O_RDWR | O_DIRECT | O_DSYNC | flags); });
+  if (fd >= 0) return {OpenFile<Files>(files, fd), SyncBy::write};
+  if (errno != EINVAL) throw_file_error(errno, "cannot open " + name);
+  return {open_file(files, directory, name, O_RDWR | flags), SyncBy::call};
+}
+
+/// One segment being prepared. Not thread-safe.
+template <FilePolicy Files>
+class SegmentInTheMaking {
+ public:
+  static constexpr std::size_t step_size = std::size_t{256} << 10;
+
+  /// Throws where the file cannot be made.
+  SegmentInTheMaking(Files& files, int directory, std::uint64_t size, Durability durability)
+      : files_(files), directory_(directory), zeros_(step_size) {
+    segment_ = open_segment(files, directory, file_format::temporary_name, O_CREAT | O_TRUNC, durability);
+    segment_.size = block_end(size);
+  }
+
+  std::uint64_t size() const noexcept { return segment_.size; }
+  std::uint64_t done() const noexcept { return done_; }
+  bool filled() const noexcept { return done_ == segment_.size; }
+
+  /// Fills some more. Throws `store_full` where the disk is full, and can be called again later.
+  void step() {
+    const std::uint64_t left = segment_.size - done_;
+    const std::size_t now = left < step_size ? static_cast<std::size_t>(left) : step_size;
+    if (segment_.sync_by == SyncBy::write && !try_directly(now)) fall_back();
+    if (segment_.sync_by != SyncBy::write)
+      write_all(files_, segment_.file.fd(), zeros_.data(), now, done_, file_format::temporary_name);
+    done_ += now;
+  }
+
+  /// Ends it where it is filled to: the disk has no more. Throws where that fails too.
+  void cut_here() {
+    if (uninterrupted([&] { return files_.truncate(segment_.file.fd(), static_cast<off_t>(done_)); }) != 0)
+      throw_file_error(errno, std::string("cannot cut ") + file_format::temporary_name);
+    segment_.size = done_;
+  }
+
+  /// Puts bytes where the zeros are; in whole blocks.
+  void write(const char* from, std::size_t size, std::uint64_t at) {
+    write_all(files_, segment_.file.fd(), from, size, at, file_format::temporary_name);
+  }
+
+  /// Syncs it and gives it its name, for good. Replaces a file that has it.
+  SegmentFile<Files> finish(std::uint64_t number) && {
+    segment_.number = number;
+    if (segment_.sync_by != SyncBy::none && files_.sync(segment_.file.fd()) != 0)
+      throw_file_error(errno, std::string("cannot sync ") + file_format::temporary_name);
+    const std::string name = file_format::segment_name(number);
+    if (uninterrupted(
+            [&] { return files_.rename_at(directory_, file_format::temporary_name, name.c_str()); }) != 0)
+      throw_file_error(errno, "cannot rename a segment to " + name);
+    sync_directory(files_, directory_);
+    return std::move(segment_);
+  }
+
+ private:
+  /// The first direct write tells whether the file system has them: some open the file and refuse the write.
+  bool try_directly(std::size_t size) {
+    if (done_ > 0) {
+      write_all(files_, segment_.file.fd(), zeros_.data(), size, done_, file_format::temporary_name);
+      return true;
+    }
+    const ssize_t written =
+        uninterrupted([&] { return files_.write(segment_.file.fd(), zeros_.data(), size, 0); });
+    if (written == static_cast<ssize_t>(size)) return true;
+    if (written > 0) {
+      const auto part = static_cast<std::size_t>(written) / file_block * file_block;
+      write_all(files_, segment_.file.fd(), zeros_.data(), size - part, part, file_format::temporary_name);
+      return true;
+    }
+    if (written < 0 && errno == EINVAL) return false;
+    throw_file_error(written < 0 ? errno : EIO, std::string("cannot write ") + file_format::temporary_name);
+  }
+
+  void fall_back() {
+    segment_.file = open_file(files_, directory_, file_format::temporary_name, O_RDWR);
+    segment_.sync_by = SyncBy::call;
+  }
+
+  Files& files_;
+  int directory_;
+  AlignedBuffer zeros_;
+  SegmentFile<Files> segment_;
+  std::uint64_t done_ = 0;
+};
+
+}  // namespace paidonce::inline v1::detail
