@@ -102,7 +102,7 @@ class LockFile {
   }
 
   [[noreturn, gnu::cold]] void refuse(errc code, const char* what, const char* advice) const {
-    throw Error(code, "the lock file " + path_.string() + " " + what + "; " + advice);
+    throw Error(code, std::string("the lock file ") + path_.c_str() + " " + what + "; " + advice);
   }
 
   [[noreturn, gnu::cold]] void fail(int error, const char* what) const {
