@@ -1,8 +1,15 @@
 // One line for each store.
 
+#include <stdlib.h>
+
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <string>
+#include <system_error>
 
+#include <paidonce/stores/file.hpp>
 #include <paidonce/stores/memory.hpp>
 #include <paidonce/testing/fault_store.hpp>
 #include <paidonce/testing/store_skeleton.hpp>
@@ -24,6 +31,37 @@ struct Memory {
   MemoryStore make() { return MemoryStore(); }
   MemoryStore make_with_room_for(std::size_t records) { return MemoryStore({.max_records = records}); }
   auto make_colliding() { return BasicMemoryStore<SameHash>(); }
+};
+
+/// A directory of its own, which goes with it.
+struct ScratchDirectory {
+  ScratchDirectory() {
+    std::string name = (std::filesystem::temp_directory_path() / "paidonce-XXXXXX").string();
+    if (!mkdtemp(name.data())) throw std::system_error(errno, std::generic_category(), name);
+    path = name;
+  }
+  ScratchDirectory(const ScratchDirectory&) = delete;
+  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
+  ~ScratchDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path, ignored);
+  }
+  std::filesystem::path path;
+};
+
+struct File {
+  ScratchDirectory scratch = {};
+  int made = 0;
+  std::filesystem::path last() const { return scratch.path / std::to_string(made); }
+  FileStore make() {
+    ++made;
+    return reopen();
+  }
+  FileStore reopen() { return FileStore(last()); }
+  auto make_colliding() {
+    ++made;
+    return BasicFileStore<PosixFiles, SameHash>(last());
+  }
 };
 
 struct Skeleton {
@@ -53,6 +91,7 @@ struct FaultyMemory {
 }  // namespace
 
 TEST_CASE("MemoryStore is a store", "[conformance][store]") { check_store_conformance<Memory>(); }
+TEST_CASE("FileStore is a store", "[conformance][store][file]") { check_store_conformance<File>(); }
 TEST_CASE("the store to start from is a store", "[conformance][store]") {
   check_store_conformance<Skeleton>();
 }
