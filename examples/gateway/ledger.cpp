@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 namespace gateway {
@@ -35,6 +36,19 @@ void write_durably(int file, std::string_view bytes) {
 }  // namespace
 
 Ledger::Ledger(const std::filesystem::path& file) {
+  file_ = ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (file_ < 0) throw std::system_error(errno, std::generic_category(), "the ledger " + file.string());
+  try {
+    read(file);
+  } catch (...) {
+    ::close(file_);
+    throw;
+  }
+}
+
+void Ledger::read(const std::filesystem::path& file) {
+  if (::flock(file_, LOCK_EX | LOCK_NB) != 0)
+    throw std::runtime_error("the ledger " + file.string() + " is in use by another gateway");
   std::uintmax_t whole_lines = 0;
   if (std::ifstream in(file, std::ios::binary); in) {
     for (std::string line; std::getline(in, line) && !in.eof();) {
@@ -47,8 +61,7 @@ Ledger::Ledger(const std::filesystem::path& file) {
       whole_lines += line.size() + 1;
     }
   }
-  file_ = ::open(file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (file_ < 0 || ::ftruncate(file_, static_cast<off_t>(whole_lines)) != 0)
+  if (::ftruncate(file_, static_cast<off_t>(whole_lines)) != 0)
     throw std::system_error(errno, std::generic_category(), "the ledger " + file.string());
 }
 

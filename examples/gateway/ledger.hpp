@@ -22,7 +22,8 @@ struct Entry {
 };
 
 /// Safe to use from any number of threads. A line is on the disk before `append` returns; what a crash left
-/// of a line that was never acknowledged is cut off at the next start.
+/// of a line that was never acknowledged is cut off at the next start. One gateway at a time: two would not
+/// know of each other's charges.
 class Ledger {
  public:
   explicit Ledger(const std::filesystem::path& file);
@@ -44,6 +45,7 @@ class Ledger {
   std::vector<Entry> entries() const;
 
  private:
+  void read(const std::filesystem::path& file);
   std::optional<std::size_t> position(const std::string& id) const;
 
   mutable std::mutex mutex_;

@@ -1,6 +1,8 @@
 // Pays the orders of a CSV file, each once, whatever the file repeats and the gateway drops.
 //
-//   pay_orders --input orders.csv --gateway http://127.0.0.1:8000
+//   pay_orders --input orders.csv --gateway http://127.0.0.1:8000 --store payments.store
+//
+// With a store it may be killed at any moment and started again with the same input: nothing is paid twice.
 
 #include <cerrno>
 #include <chrono>
@@ -15,6 +17,7 @@
 
 #include <CLI/CLI.hpp>
 #include <paidonce/paidonce.hpp>
+#include <paidonce/stores/file.hpp>
 
 #include "pay.hpp"
 #include "report.hpp"
@@ -27,6 +30,8 @@ constexpr int report_lost = 4;
 struct Options {
   std::string input;
   std::string gateway;
+  std::string store;
+  bool provider_deduplicates = false;
   std::string api_key = "sk_test_paidonce";
   std::string report;
   unsigned timeout_ms = 10'000;
@@ -40,6 +45,12 @@ void declare(CLI::App& app, Options& options) {
       ->required();
   app.add_option("--gateway", options.gateway, "Where the gateway is, as in http://127.0.0.1:8000")
       ->required();
+  app.add_option("--store", options.store,
+                 "Directory that remembers what was paid; made where it is missing. Without this option the "
+                 "memory of\nthis process does: then an order that is paid by a second run is charged again");
+  app.add_flag("--provider-deduplicates", options.provider_deduplicates,
+               "Settle doubts by sending the same request again: only for a gateway that charges once per\n"
+               "Idempotency-Key. Otherwise the gateway is asked what it has charged");
   app.add_option("--threads", options.run.threads, "Payments at the same time")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
@@ -56,7 +67,8 @@ void declare(CLI::App& app, Options& options) {
   app.footer(
       "Exit status: 0 every line was completed (paid or declined) or refused (the order was asked for before "
       "with\n"
-      "another amount or source); 1 lines were malformed; 2 bad usage; 3 some order stays in doubt or "
+      "another amount or source); 1 lines were malformed; 2 bad usage, or a store that cannot be\n"
+      "opened; 3 some order stays in doubt or "
       "unexecuted,\n"
       "whether or not lines were malformed too; 4 the payments were made, but their report could not be "
       "written.");
@@ -75,6 +87,18 @@ bool write_report(std::ostream& out, const std::string& name, Print print) {
   return false;
 }
 
+/// Ten years: an order's number never comes back for another payment.
+constexpr paidonce::Duration retention = std::chrono::hours(24) * 3652;
+
+/// Opens the store, or says in one line which one cannot be used, and why.
+paidonce::FileStore open_store(const std::string& directory) {
+  try {
+    return paidonce::FileStore(directory);
+  } catch (const std::exception& problem) {
+    throw std::runtime_error("the store " + directory + " cannot be used: " + problem.what());
+  }
+}
+
 int pay(const Options& options) {
   const shop::StripeClient provider(options.gateway, options.api_key,
                                     std::chrono::milliseconds(options.timeout_ms));
@@ -86,8 +110,18 @@ int pay(const Options& options) {
       throw std::runtime_error("cannot write " + options.report + ": " + std::strerror(errno));
   }
 
-  paidonce::IdempotencyGuard guard{paidonce::MemoryStore{}};  // the one place that chooses the store
-  const std::vector<pay_orders::LineResult> results = pay_orders::run(guard, provider, lines, options.run);
+  paidonce::GuardOptions guarded;
+  guarded.retention = retention;
+  guarded.provider_deduplicates = options.provider_deduplicates;
+  guarded.provider_remembers = std::chrono::hours(23);  // Stripe does for 24
+  pay_orders::RunOptions run = options.run;
+  if (options.provider_deduplicates) run.doubts = pay_orders::Doubts::by_sending_again;
+  const auto pay_over = [&](auto&& store) {
+    paidonce::IdempotencyGuard guard{store, guarded};
+    return pay_orders::run(guard, provider, lines, run);
+  };
+  const std::vector<pay_orders::LineResult> results =  // here the store is chosen, and nowhere else
+      options.store.empty() ? pay_over(paidonce::MemoryStore{}) : pay_over(open_store(options.store));
 
   const pay_orders::Report report(lines, results);
   const auto as_json = [&report](std::ostream& out) { report.print_json(out); };

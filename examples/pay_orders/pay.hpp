@@ -20,9 +20,16 @@
 
 namespace pay_orders {
 
+/// How a payment in doubt is settled.
+enum class Doubts {
+  by_asking,         ///< the provider is asked what became of it, and nothing is sent again
+  by_sending_again,  ///< under the same provider key: for a provider that charges once per key
+};
+
 struct RunOptions {
   unsigned threads = 4;
   unsigned tries = 6;  ///< at one line, the first included
+  Doubts doubts = Doubts::by_asking;
   std::chrono::milliseconds first_pause{50};
   std::chrono::milliseconds longest_pause{1600};
 };
@@ -42,7 +49,7 @@ inline LineResult result_of(const paidonce::Outcome<shop::Charge>& outcome) {
         return LineResult{LineStatus::key_reused,
                           false,
                           {},
-                          "an earlier line asked for this order with another amount or source"};
+                          "an earlier line, or run, asked for this order with another amount or source"};
       },
       [](is::InDoubt<Charge> doubt) {
         return LineResult{LineStatus::in_doubt, false, doubt.evidence ? doubt.evidence->id : "",
@@ -54,6 +61,20 @@ inline LineResult result_of(const paidonce::Outcome<shop::Charge>& outcome) {
       [](is::Refused refused) {
         return LineResult{LineStatus::refused, false, {}, refused.reason};
       });
+}
+
+/// What a call of the guard came to. One that throws has not started a payment; trying again helps where the
+/// store, say, is only busy.
+template <class Call>
+LineResult try_once(Call&& call, shop::TryAgain& again) {
+  try {
+    return result_of(call());
+  } catch (const paidonce::Error& failure) {
+    if (!paidonce::retryable(failure)) again = shop::TryAgain::useless;
+    return {LineStatus::error, false, {}, failure.what()};
+  } catch (const std::exception& failure) {
+    return {LineStatus::error, false, {}, failure.what()};
+  }
 }
 
 /// Pays one line: run, replayed, or found out about at the provider; tried again while that may help.
@@ -88,17 +109,25 @@ LineResult pay_line(Guard& guard, const shop::StripeClient& provider, const Orde
     return provider.find_charge_by_order(request);
   };
 
+  const auto execute = [&] {
+    // Who can be asked is asked, and an answer that proves nothing leaves the doubt.
+    if (options.doubts == Doubts::by_asking) return guard.execute(key, asked, pay, reconcile, call);
+    return guard.execute(key, asked, pay, call);
+  };
+  const auto ask = [&] { return guard.template reconcile<shop::Charge>(key, reconcile); };
+  LineResult result;
   for (Backoff backoff(options.tries, options.first_pause, options.longest_pause);;) {
-    LineResult result;
-    try {
-      result = result_of(guard.execute(key, asked, pay, reconcile, call));
-    } catch (const std::exception& failure) {  // of the store, say; this call has not started a payment
-      result = {LineStatus::error, false, {}, failure.what()};
-    }
+    result = try_once(execute, again);
     const bool open = result.status == LineStatus::not_executed || result.status == LineStatus::in_doubt ||
                       result.status == LineStatus::in_progress || result.status == LineStatus::error;
-    if (!open || again == shop::TryAgain::useless || !backoff.pause()) return result;
+    if (!open || again == shop::TryAgain::useless || !backoff.pause()) break;
   }
+  if (options.doubts == Doubts::by_sending_again && result.status == LineStatus::in_doubt) {
+    // Nothing more may be sent, or it does not help: in the end the provider may know.
+    LineResult found = try_once(ask, again);
+    if (found.status == LineStatus::paid || found.status == LineStatus::declined) return found;
+  }
+  return result;
 }
 
 /// Pays all lines that are right; the results stand in the order of the lines. The guard, and with it the

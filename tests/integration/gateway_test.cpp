@@ -235,6 +235,20 @@ TEST_CASE("two gateways do not share a port", "[gateway]") {
   CHECK_THAT(second.err, support::contains("is taken"));
 }
 
+TEST_CASE("a ledger belongs to one gateway at a time", "[gateway]") {
+  const TemporaryDirectory files;
+  const std::string ledger = (files / "ledger").string();
+  {
+    Gateway gateway(GATEWAY, ledger, {});
+    REQUIRE(gateway.provider().post(order("a"))->status == 200);
+    const Finished second = run({GATEWAY, "--ledger", ledger});
+    CHECK(second.status == 1);
+    CHECK_THAT(second.err, support::contains(ledger + " is in use by another gateway"));
+  }
+  Gateway third(GATEWAY, ledger, {});
+  CHECK(third.charges().size() == 1);
+}
+
 TEST_CASE("bad usage of the gateway ends with status 2", "[gateway]") {
   const TemporaryDirectory files;
   const std::string ledger = (files / "ledger").string();

@@ -124,6 +124,12 @@ class Gateway {
     return starts_;
   }
 
+  /// Kills it, as a power cut would have it; it is started again.
+  void kill() {
+    const std::lock_guard lock(mutex_);
+    if (running_) process_->signal(SIGKILL);
+  }
+
   /// The provider's list, from a gateway that may just be starting again.
   std::vector<nlohmann::json> charges() {
     for (;;) {

@@ -77,6 +77,7 @@ class Process {
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
+  pid_t id() const { return pid_; }
   void signal(int number) const { ::kill(pid_, number); }
 
   /// Returns when it has ended; its status is still to be had, and its number is not given to another
