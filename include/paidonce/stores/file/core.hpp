@@ -226,6 +226,7 @@ class FileStoreCore {
   static constexpr std::size_t most_other_bytes = std::size_t{16} << 10;
   static constexpr std::size_t erased_at_once = 256;
   static constexpr std::uint64_t poke_each = std::uint64_t{128} << 10;
+  static constexpr std::uint64_t kept_free = std::uint64_t{16} << 10;
   static constexpr std::size_t most_segments = 64;  // of stores that are opened often, and so have small ones
 
   static std::size_t longest_frame(const FileStoreOptions& options) {
@@ -258,6 +259,7 @@ class FileStoreCore {
         });
     if (recovered.segments.empty()) {
       directory_.check_fit_for_new_store(recovered.others);
+      directory_.sync_parent();
       random_fill(recovered.store.data(), recovered.store.size());
     }
     const file_format::ProcessId nobody{};
@@ -272,11 +274,20 @@ class FileStoreCore {
     });
   }
 
+  /// What is left behind it: for the ends of other payments what is reserved, and some for what a segment's
+  /// end wastes. The end of a payment may take its own reserve, and those of others when it is no larger.
   void take_room(std::size_t size, Purpose purpose) {
-    auto left =
-        static_cast<std::int64_t>(purpose == Purpose::end ? 0 : index_.unfinished() * options_.reserve_bytes);
-    if (purpose == Purpose::begin) left += static_cast<std::int64_t>(options_.reserve_bytes + longest_frame_);
-    while (!log_.supply().take_room(static_cast<std::int64_t>(size), left)) log_.supply().step();
+    const std::uint64_t unfinished = index_.unfinished();
+    const std::uint64_t reserve = options_.reserve_bytes;
+    std::uint64_t left = 0;
+    if (purpose == Purpose::begin)
+      left = (unfinished + 1) * reserve + kept_free + size;
+    else if (purpose == Purpose::erase_or_copy)
+      left = unfinished * reserve;
+    else if (size > reserve)
+      left = (unfinished > 0 ? unfinished - 1 : 0) * reserve + size;
+    auto& supply = log_.supply();
+    while (!supply.take_room(static_cast<std::int64_t>(size), static_cast<std::int64_t>(left))) supply.step();
   }
 
   std::size_t erase_some(Timestamp now, std::size_t limit) {

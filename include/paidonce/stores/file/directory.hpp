@@ -73,6 +73,17 @@ class StoreDirectory {
             "or the directory of the old one");
   }
 
+  /// Makes the directory's own name durable, before anything in it is acknowledged, whoever has made it.
+  /// Where the parent may not be read, it was not this user: that is left to whoever it was.
+  void sync_parent() const {
+    const int parent = uninterrupted([&] { return files_.open_at(fd(), "..", O_RDONLY | O_DIRECTORY); });
+    if (parent < 0 && errno == EACCES) return;
+    if (parent < 0) throw_file_error(errno, "cannot open the parent of the store's directory");
+    const OpenFile<Files> open(files_, parent);
+    if (uninterrupted([&] { return files_.sync(parent); }) != 0)
+      throw_file_error(errno, "cannot sync the parent of the store's directory");
+  }
+
  private:
   /// The path without links, so that the check for replacement is of the directory itself.
   static std::string made(Files& files, const std::filesystem::path& path) {

@@ -114,6 +114,7 @@ class FileLog {
 
  private:
   static constexpr std::size_t flush_from = std::size_t{4} << 20;
+  static constexpr std::size_t first_room = std::size_t{128} << 10;  // small: an opening waits for it
 
   static std::uint64_t number_behind(const RecoveredLog& recovered) noexcept {
     const std::uint64_t last =
@@ -121,7 +122,7 @@ class FileLog {
     return last + 1;
   }
 
-  /// Small at first, for small stores.
+  /// Small at first, for small stores, and then each twice as large.
   static typename SegmentSupply<Files>::Sizes sizes_of(const Terms& terms) noexcept {
     const std::uint64_t smallest = block_end(file_format::segment_head_size + 2 * terms.longest_frame);
     const std::uint64_t second = std::uint64_t{2} << 20;
@@ -131,11 +132,8 @@ class FileLog {
   }
 
   void begin_fresh(const RecoveredLog& recovered) {
-    const auto sizes = sizes_of(terms_);
-    std::uint64_t size = file_format::segment_head_size + terms_.longest_frame;
+    std::uint64_t size = file_format::segment_head_size + first_room;
     for (const TailFrame& frame : recovered.tail) size += file_format::frame_head_size + frame.payload.size();
-    const std::uint64_t first_size = std::uint64_t{1} << 20;
-    size = size < first_size && first_size < sizes.largest ? first_size : size;
     SegmentInTheMaking<Files> making(files_, directory_, size, terms_.durability);
     while (!making.filled()) making.step();
 

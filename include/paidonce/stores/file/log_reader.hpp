@@ -174,7 +174,10 @@ Claims search_claims(Version, LogFile<Files>& file, const file_format::StoreId& 
   constexpr std::size_t step = std::size_t{256} << 10;
   constexpr std::size_t overlap = file_format::frame_head_size - 1;
   Claims claims{.synced = known, .said_at = from, .content_end = from};
-  const auto buffer = std::make_unique_for_overwrite<char[]>(step + overlap);
+  if (from >= file.size()) return claims;
+  const std::uint64_t most = file.size() - from;
+  const auto buffer = std::make_unique_for_overwrite<char[]>(
+      most < step + overlap ? static_cast<std::size_t>(most) : step + overlap);
   std::string whole;
   for (std::uint64_t begin = from; begin < file.size(); begin += step) {
     const std::uint64_t left = file.size() - begin;

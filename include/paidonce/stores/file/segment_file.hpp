@@ -68,17 +68,12 @@ void sync_segment(Files& files, const SegmentFile<Files>& segment) {
     throw_file_error(errno, "cannot sync " + file_format::segment_name(segment.number));
 }
 
-/// Opens a file for writing to the disk, directly where the file system can.
+/// Opens a segment that is ready, for writing to the disk: directly where the file system can.
 template <FilePolicy Files>
-SegmentFile<Files> open_segment(Files& files, int directory, const std::string& name, int flags,
-                                Durability durability) {
-  if (durability == Durability::process_crash)
-    return {open_file(files, directory, name, O_RDWR | flags), SyncBy::none};
-  const int fd = uninterrupted(
-      [&] { return files.open_at(directory, name.c_str(), O_RDWR | O_DIRECT | O_DSYNC | flags); });
-  if (fd >= 0) return {OpenFile<Files>(files, fd), SyncBy::write};
-  if (errno != EINVAL) throw_file_error(errno, "cannot open " + name);
-  return {open_file(files, directory, name, O_RDWR | flags), SyncBy::call};
+SegmentFile<Files> open_segment(Files& files, int directory, std::uint64_t number, std::uint64_t size,
+                                SyncBy sync_by) {
+  const int flags = sync_by == SyncBy::write ? O_RDWR | O_DIRECT | O_DSYNC : O_RDWR;
+  return {open_file(files, directory, file_format::segment_name(number), flags), sync_by, number, size};
 }
 
 /// One segment being prepared. Not thread-safe.
@@ -89,78 +84,77 @@ class SegmentInTheMaking {
 
   /// Throws where the file cannot be made.
   SegmentInTheMaking(Files& files, int directory, std::uint64_t size, Durability durability)
-      : files_(files), directory_(directory), zeros_(step_size) {
-    segment_ = open_segment(files, directory, file_format::temporary_name, O_CREAT | O_TRUNC, durability);
-    segment_.size = block_end(size);
+      : files_(files), directory_(directory), size_(block_end(size)), zeros_(step_size) {
+    if (durability == Durability::process_crash) {
+      sync_by_ = SyncBy::none;
+    } else {
+      const int fd = uninterrupted([&] {
+        return files_.open_at(directory_, file_format::temporary_name, O_RDWR | O_CREAT | O_TRUNC | O_DIRECT);
+      });
+      if (fd >= 0)
+        file_ = OpenFile<Files>(files_, fd);
+      else if (errno == EINVAL)
+        sync_by_ = SyncBy::call;
+      else
+        throw_file_error(errno, std::string("cannot open ") + file_format::temporary_name);
+    }
+    if (!file_)
+      file_ = open_file(files_, directory_, file_format::temporary_name, O_RDWR | O_CREAT | O_TRUNC);
   }
 
-  std::uint64_t size() const noexcept { return segment_.size; }
+  std::uint64_t size() const noexcept { return size_; }
   std::uint64_t done() const noexcept { return done_; }
-  bool filled() const noexcept { return done_ == segment_.size; }
+  bool filled() const noexcept { return done_ == size_; }
 
   /// Fills some more. Throws `store_full` where the disk is full, and can be called again later.
   void step() {
-    const std::uint64_t left = segment_.size - done_;
+    const std::uint64_t left = size_ - done_;
     const std::size_t now = left < step_size ? static_cast<std::size_t>(left) : step_size;
-    if (segment_.sync_by == SyncBy::write && !try_directly(now)) fall_back();
-    if (segment_.sync_by != SyncBy::write)
-      write_all(files_, segment_.file.fd(), zeros_.data(), now, done_, file_format::temporary_name);
+    if (done_ == 0 && sync_by_ == SyncBy::write) find_out_whether_direct();
+    write(zeros_.data(), now, done_);
     done_ += now;
   }
 
   /// Ends it where it is filled to: the disk has no more. Throws where that fails too.
   void cut_here() {
-    if (uninterrupted([&] { return files_.truncate(segment_.file.fd(), static_cast<off_t>(done_)); }) != 0)
+    if (uninterrupted([&] { return files_.truncate(file_.fd(), static_cast<off_t>(done_)); }) != 0)
       throw_file_error(errno, std::string("cannot cut ") + file_format::temporary_name);
-    segment_.size = done_;
+    size_ = done_;
   }
 
   /// Puts bytes where the zeros are; in whole blocks.
   void write(const char* from, std::size_t size, std::uint64_t at) {
-    write_all(files_, segment_.file.fd(), from, size, at, file_format::temporary_name);
+    write_all(files_, file_.fd(), from, size, at, file_format::temporary_name);
   }
 
-  /// Syncs it and gives it its name, for good. Replaces a file that has it.
+  /// Syncs it, gives it its name for good, replacing a file that has it, and opens it for the log.
   SegmentFile<Files> finish(std::uint64_t number) && {
-    segment_.number = number;
-    if (segment_.sync_by != SyncBy::none && files_.sync(segment_.file.fd()) != 0)
+    if (sync_by_ != SyncBy::none && files_.sync(file_.fd()) != 0)
       throw_file_error(errno, std::string("cannot sync ") + file_format::temporary_name);
     const std::string name = file_format::segment_name(number);
     if (uninterrupted(
             [&] { return files_.rename_at(directory_, file_format::temporary_name, name.c_str()); }) != 0)
       throw_file_error(errno, "cannot rename a segment to " + name);
-    sync_directory(files_, directory_);
-    return std::move(segment_);
+    if (sync_by_ != SyncBy::none) sync_directory(files_, directory_);
+    return open_segment(files_, directory_, number, size_, sync_by_);
   }
 
  private:
-  /// The first direct write tells whether the file system has them: some open the file and refuse the write.
-  bool try_directly(std::size_t size) {
-    if (done_ > 0) {
-      write_all(files_, segment_.file.fd(), zeros_.data(), size, done_, file_format::temporary_name);
-      return true;
-    }
+  /// Some file systems open a file for direct writes and then refuse them.
+  void find_out_whether_direct() {
     const ssize_t written =
-        uninterrupted([&] { return files_.write(segment_.file.fd(), zeros_.data(), size, 0); });
-    if (written == static_cast<ssize_t>(size)) return true;
-    if (written > 0) {
-      const auto part = static_cast<std::size_t>(written) / file_block * file_block;
-      write_all(files_, segment_.file.fd(), zeros_.data(), size - part, part, file_format::temporary_name);
-      return true;
-    }
-    if (written < 0 && errno == EINVAL) return false;
-    throw_file_error(written < 0 ? errno : EIO, std::string("cannot write ") + file_format::temporary_name);
-  }
-
-  void fall_back() {
-    segment_.file = open_file(files_, directory_, file_format::temporary_name, O_RDWR);
-    segment_.sync_by = SyncBy::call;
+        uninterrupted([&] { return files_.write(file_.fd(), zeros_.data(), file_block, 0); });
+    if (written >= 0 || errno != EINVAL) return;
+    file_ = open_file(files_, directory_, file_format::temporary_name, O_RDWR);
+    sync_by_ = SyncBy::call;
   }
 
   Files& files_;
   int directory_;
+  SyncBy sync_by_ = SyncBy::write;
+  std::uint64_t size_;
   AlignedBuffer zeros_;
-  SegmentFile<Files> segment_;
+  OpenFile<Files> file_;
   std::uint64_t done_ = 0;
 };
 
