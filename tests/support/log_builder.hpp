@@ -23,8 +23,8 @@ namespace format = paidonce::file_format;
 /// The bytes of one segment, made in order.
 class SegmentBuilder {
  public:
-  explicit SegmentBuilder(const format::SegmentHead& head)
-      : head(head), bytes(static_cast<std::size_t>(head.size), '\0') {
+  explicit SegmentBuilder(const format::SegmentHead& its_head)
+      : head(its_head), bytes(static_cast<std::size_t>(its_head.size), '\0') {
     write_head();
   }
 

@@ -184,6 +184,9 @@ class LogScan {
     if (end.why == WalkEnd::sequence) damaged(number, end.offset, "the one that stands here is another");
     cut_bytes_ = search(number, end.offset) - end.offset;
     for (auto later = heads_.found.upper_bound(number); later != heads_.found.end(); ++later) {
+      if (later->second.file_size < file_format::segment_head_size)
+        throw_damaged(file_format::segment_name(later->first), later->second.file_size,
+                      "the file ends here; a segment has its size before it gets its name");
       const std::uint64_t content = search(later->first, 0);
       cut_bytes_ += content;
       if (content > 0 && later->first > number + 1)
