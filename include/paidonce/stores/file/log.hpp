@@ -218,7 +218,7 @@ class FileLog {
     head.created_at_unix_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                                   std::chrono::system_clock::now().time_since_epoch())
                                   .count();
-    buffer_begin_ = 0;
+    buffer_begin_ = end_ = 0;
     if (buffer_.size() > 0) std::memset(buffer_.data(), 0, buffer_.size());
     make_room(file_format::segment_head_size);
     const auto bytes = file_format::encode(head);
