@@ -233,7 +233,7 @@ class FileLog {
     char* const to = buffer_.data() + (end_ - buffer_begin_);
     const file_format::FrameHead head{kind, static_cast<std::uint32_t>(payload.size()), sequence, synced_};
     file_format::encode(head, payload_crc, {store_, number_, end_}, to);
-    std::memcpy(to + file_format::frame_head_size, payload.data(), payload.size());
+    if (!payload.empty()) std::memcpy(to + file_format::frame_head_size, payload.data(), payload.size());
     end_ += file_format::frame_head_size + payload.size();
     last_ = sequence;
   }
