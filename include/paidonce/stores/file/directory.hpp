@@ -73,11 +73,11 @@ class StoreDirectory {
             "or the directory of the old one");
   }
 
-  /// Makes the directory's own name durable, before anything in it is acknowledged, whoever has made it.
-  /// Where the parent may not be read, it was not this user: that is left to whoever it was.
+  /// Makes the directory's own name durable, before anything in it is acknowledged. A parent that this user
+  /// may not read is left to whoever has made the directory in it.
   void sync_parent() const {
     const int parent = uninterrupted([&] { return files_.open_at(fd(), "..", O_RDONLY | O_DIRECTORY); });
-    if (parent < 0 && errno == EACCES) return;
+    if (parent < 0 && errno == EACCES && !is_made_here_) return;
     if (parent < 0) throw_file_error(errno, "cannot open the parent of the store's directory");
     const OpenFile<Files> open(files_, parent);
     if (uninterrupted([&] { return files_.sync(parent); }) != 0)
@@ -86,9 +86,10 @@ class StoreDirectory {
 
  private:
   /// The path without links, so that the check for replacement is of the directory itself.
-  static std::string made(Files& files, const std::filesystem::path& path) {
+  std::string made(Files& files, const std::filesystem::path& path) {
     if (path.empty()) throw Error(errc::invalid_options, "the store needs the name of a directory");
-    if (uninterrupted([&] { return files.make_directory(path.c_str()); }) != 0 && errno != EEXIST)
+    is_made_here_ = uninterrupted([&] { return files.make_directory(path.c_str()); }) == 0;
+    if (!is_made_here_ && errno != EEXIST)
       throw_file_error(errno,
                        errno == ENOENT
                            ? "cannot make the store's directory: the directory that it is to stand in is "
@@ -104,6 +105,7 @@ class StoreDirectory {
   }
 
   Files& files_;
+  bool is_made_here_ = false;
   std::string path_;
   OpenFile<Files> directory_;
   struct ::stat own_ {};
