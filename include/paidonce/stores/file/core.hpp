@@ -162,7 +162,10 @@ class FileStoreCore {
   void wrote() noexcept {
     if (log_.written() - poked_at_.load(std::memory_order_relaxed) < poke_each) return;
     poked_at_.store(log_.written(), std::memory_order_relaxed);
-    poke();
+    if (options_.housekeeping == Housekeeping::background)
+      poke();
+    else
+      log_.cut_left_segment();
   }
 
   void await(Sequence sequence) {
@@ -372,6 +375,7 @@ class FileStoreCore {
   /// says what is wrong.
   void work() noexcept {
     try {
+      log_.cut_left_segment();
       for (;;) {
         const auto [used, size] = log_.fill();
         if (stopping_.load(std::memory_order_relaxed) || commit_.failed() || !log_.supply().due(used, size))

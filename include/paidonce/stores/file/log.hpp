@@ -9,6 +9,7 @@
 #include <cstring>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -64,6 +65,18 @@ class FileLog {
     if (flushed_ == end_) return;
     flush();
     sync();
+  }
+
+  /// Cuts the segment that was left last to what is in it, once the one behind it is on disk: so the absence
+  /// of that one can be noticed. What fails here is of no consequence.
+  void cut_left_segment() {
+    LogSegment left;
+    {
+      const std::lock_guard hold(segments_mutex_);
+      if (!cut_ || cut_->first_sequence > on_disk_.load(std::memory_order_acquire)) return;
+      left = *std::exchange(cut_, std::nullopt);
+    }
+    cut(left);
   }
 
   SegmentSupply<Files>& supply() noexcept { return supply_; }
@@ -161,13 +174,16 @@ class FileLog {
     for (const std::string& name : recovered.leftovers)
       if (name != fresh && name != file_format::temporary_name)
         uninterrupted([&] { return files_.unlink_at(directory_, name.c_str()); });
-    if (recovered.segments.empty() || recovered.segments.back().end >= recovered.segments.back().size) return;
-    const LogSegment& last = recovered.segments.back();
-    const std::string name = file_format::segment_name(last.number);
+    if (!recovered.segments.empty()) cut(recovered.segments.back());
+  }
+
+  void cut(const LogSegment& segment) {
+    if (segment.end >= segment.size) return;
+    const std::string name = file_format::segment_name(segment.number);
     const int fd = uninterrupted([&] { return files_.open_at(directory_, name.c_str(), O_RDWR); });
     if (fd < 0) return;
     const OpenFile<Files> file(files_, fd);
-    uninterrupted([&] { return files_.truncate(fd, static_cast<off_t>(last.end)); });
+    uninterrupted([&] { return files_.truncate(fd, static_cast<off_t>(segment.end)); });
   }
 
   void unlink(const std::string& name) {
@@ -189,6 +205,8 @@ class FileLog {
     {
       const std::lock_guard hold(segments_mutex_);
       segments_.back().end = end;
+      cut_ = segments_.back();
+      cut_->first_sequence = first_sequence;  // that says, once it is synced, that the head behind is
     }
     take_over(next.size, number);
     current_ = std::move(next);
@@ -274,6 +292,7 @@ class FileLog {
   void sync() {
     sync_segment(files_, current_);
     synced_ = last_;
+    on_disk_.store(synced_, std::memory_order_release);
     const std::uint64_t before = filled_.exchange(end_, std::memory_order_relaxed);
     written_.store(written_.load(std::memory_order_relaxed) + (end_ - before), std::memory_order_relaxed);
   }
@@ -298,6 +317,8 @@ class FileLog {
   std::atomic<std::uint64_t> filled_{0}, capacity_{1}, closed_bytes_{0}, written_{0};
   mutable std::mutex segments_mutex_;
   std::deque<LogSegment> segments_;  // oldest first
+  std::optional<LogSegment> cut_;    // left, and longer than what is in it
+  std::atomic<Sequence> on_disk_{0};
 };
 
 }  // namespace paidonce::inline v1::detail

@@ -129,13 +129,13 @@ class SegmentInTheMaking {
 
   /// Syncs it, gives it its name for good, replacing a file that has it, and opens it for the log.
   SegmentFile<Files> finish(std::uint64_t number) && {
-    if (sync_by_ != SyncBy::none && files_.sync(file_.fd()) != 0)
+    if (files_.sync(file_.fd()) != 0)  // whatever the durability: a segment with a name has its size
       throw_file_error(errno, std::string("cannot sync ") + file_format::temporary_name);
     const std::string name = file_format::segment_name(number);
     if (uninterrupted(
             [&] { return files_.rename_at(directory_, file_format::temporary_name, name.c_str()); }) != 0)
       throw_file_error(errno, "cannot rename a segment to " + name);
-    if (sync_by_ != SyncBy::none) sync_directory(files_, directory_);
+    sync_directory(files_, directory_);
     return open_segment(files_, directory_, number, size_, sync_by_);
   }
 

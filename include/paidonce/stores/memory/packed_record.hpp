@@ -137,7 +137,9 @@ class PackedRecord {
     std::uint16_t attempts;
     std::uint16_t checkpoint, response;
     std::uint8_t amount, description, response_format, note;
+    std::uint16_t unused;
   };
+  static_assert(sizeof(Narrow) == 24);  // no bytes of nobody: the block is written to files
   static constexpr std::int32_t not_set = INT32_MIN + 1;
   static constexpr std::int32_t too_far = INT32_MIN;  // only while packing
 
@@ -201,7 +203,8 @@ class PackedRecord {
               .amount = static_cast<std::uint8_t>(wide.sizes[0]),
               .description = static_cast<std::uint8_t>(wide.sizes[1]),
               .response_format = static_cast<std::uint8_t>(wide.sizes[4]),
-              .note = static_cast<std::uint8_t>(wide.sizes[5])};
+              .note = static_cast<std::uint8_t>(wide.sizes[5]),
+              .unused = 0};
     return narrow.updated_at != too_far && narrow.lease_until != too_far && narrow.expires_at != too_far;
   }
 
