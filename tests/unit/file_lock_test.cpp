@@ -351,6 +351,6 @@ TEST_CASE("others are looked for often at first, then rarely, and not after the 
   CHECK(looked == 1);
   looked = 0;
   CHECK(!lock.acquire(key, Duration(100)));
-  CHECK(looked >= 3);   // on a machine that stands still in between
+  CHECK(looked >= 2);   // on a machine that stands still in between
   CHECK(looked <= 18);  // 7 in the first 12 ms, then every 10 ms, then the last
 }
