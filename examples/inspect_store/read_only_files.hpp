@@ -1,0 +1,52 @@
+#pragma once
+// The system calls of a file store without those that change anything: whatever is done with them, a
+// directory stays as it is.
+
+#include <cerrno>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <paidonce/stores/file/files.hpp>
+
+namespace inspect_store {
+
+class ReadOnlyFiles {
+ public:
+  int open_at(int directory, const char* name, int flags) {
+    if ((flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC)) != 0) return refused();
+    return files_.open_at(directory, name, flags);
+  }
+  ssize_t read(int fd, void* to, std::size_t size, off_t at) { return files_.read(fd, to, size, at); }
+  int lock(int fd, int how) { return files_.lock(fd, how); }
+  int status(int fd, struct ::stat& status) { return files_.status(fd, status); }
+  int status_of(const char* path, struct ::stat& status) { return files_.status_of(path, status); }
+  int is_on_network(int fd) { return files_.is_on_network(fd); }
+  int list(int fd, std::vector<std::string>& names) { return files_.list(fd, names); }
+  int close(int fd) { return files_.close(fd); }
+
+  int make_directory(const char*) { return refused(); }
+  ssize_t write(int, const void*, std::size_t, off_t) { return refused(); }
+  int sync_data(int) { return refused(); }
+  int sync(int) { return refused(); }
+  int truncate(int, off_t) { return refused(); }
+  int rename_at(int, const char*, const char*) { return refused(); }
+  int unlink_at(int, const char*) { return refused(); }
+
+ private:
+  static int refused() {
+    errno = EROFS;
+    return -1;
+  }
+
+  paidonce::PosixFiles files_;
+};
+
+static_assert(paidonce::FilePolicy<ReadOnlyFiles>);
+
+}  // namespace inspect_store
