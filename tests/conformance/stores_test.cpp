@@ -1,13 +1,9 @@
 // One line for each store.
 
-#include <stdlib.h>
-
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <system_error>
 
 #include <paidonce/stores/file.hpp>
 #include <paidonce/stores/memory.hpp>
@@ -16,6 +12,7 @@
 #include <paidonce/testing/transactional_store.hpp>
 
 #include "support/catch.hpp"
+#include "support/scratch_directory.hpp"
 // Catch2 comes first.
 #include <paidonce/testing/conformance_catch.hpp>
 
@@ -33,26 +30,10 @@ struct Memory {
   auto make_colliding() { return BasicMemoryStore<SameHash>(); }
 };
 
-/// A directory of its own, which goes with it.
-struct ScratchDirectory {
-  ScratchDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "paidonce-XXXXXX").string();
-    if (!mkdtemp(name.data())) throw std::system_error(errno, std::generic_category(), name);
-    path = name;
-  }
-  ScratchDirectory(const ScratchDirectory&) = delete;
-  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-  ~ScratchDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  std::filesystem::path path;
-};
-
 struct File {
   ScratchDirectory scratch = {};
   int made = 0;
-  std::filesystem::path last() const { return scratch.path / std::to_string(made); }
+  std::filesystem::path last() const { return scratch / std::to_string(made); }
   FileStore make() {
     ++made;
     return reopen();
