@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,8 @@
 #include "benchmarks/file/log_peers.hpp"
 #include "benchmarks/file/measure.hpp"
 #include "benchmarks/file/report.hpp"
+#include "benchmarks/file/store_figures.hpp"
+#include "benchmarks/file/store_peers.hpp"
 #ifdef PAIDONCE_BENCHMARK_SQLITE
 #include "benchmarks/file/sqlite_peer.hpp"
 #endif
@@ -52,7 +55,9 @@ struct Options {
       "  --threads N,...   (1,8,32,128)\n"
       "  --in-flight N,... payments in flight from one thread, by callbacks (32,512)\n"
       "  --dir DIR         where the files go: a disk, no tmpfs (the current directory)\n"
-      "  --only NAME,...   what begins so: sqlite, rocksdb, bare.thread.direct, log, ...\n"
+      "  --only NAME,...   what begins so: sqlite, rocksdb, bare.thread.direct, log, guard, store, "
+      "callbacks,\n"
+      "                    figure.replay, figure.opening, figure.compaction\n"
       "  --json FILE       writes every run\n"
       "  --plots DIR       where the plot goes (the build folder)\n");
   std::exit(status);
@@ -144,6 +149,7 @@ std::vector<Entry> all_entries() {
   std::printf("RocksDB was not there when this was built, and is left out\n");
 #endif
   for (Entry& entry : log_entries()) entries.push_back(std::move(entry));
+  for (Entry& entry : store_entries()) entries.push_back(std::move(entry));
   return entries;
 }
 
@@ -166,6 +172,52 @@ void run(const Options& options, const std::vector<Entry>& entries, Report& repo
       }
 }
 
+/// The ratios that were set as goals, as far as both sides of them ran.
+void compare(const Report& report, std::vector<Goal>& goals) {
+  const auto add = [&](const std::string& what, const std::string& peer, const Width& width,
+                       const std::optional<std::string>& over, const Width& over_width, double goal) {
+    const auto ratio = over ? report.ratio(peer, width, *over, over_width) : std::nullopt;
+    if (ratio) goals.push_back({what + " / " + *over + ", " + over_width.name(), *ratio, goal});
+  };
+  const auto named = [](const char* name) { return std::optional<std::string>(name); };
+  for (const Width& width : report.widths()) {
+    const std::size_t threads = width.threads;
+    if (width.in_flight != 0) {
+      const Width blocking{32, 0};
+      add("callbacks, " + width.name(), "callbacks", width, named("guard"), blocking,
+          width.in_flight >= 512 ? 4 : 1.7);
+      add("callbacks, " + width.name(), "callbacks", width, report.best("bare.callbacks", width), width, 0.6);
+      continue;
+    }
+    add("guard", "guard", width, report.best("log.", width), width, threads > 32 ? 0.8 : 0.9);
+    add("guard", "guard", width, report.best("bare.", width), width, 0.55);
+    add("guard", "guard", width, named("sqlite"), width, threads >= 32 ? 30 : threads >= 8 ? 7 : 1.4);
+    if (threads >= 32) add("guard", "guard", width, named("rocksdb"), width, threads > 32 ? 6 : 4);
+    if (report.runs("guard", width).empty()) continue;
+    if (threads == 32)
+      goals.push_back({"guard, 32 threads: p99.9 in microseconds",
+                       report.median_of("guard", width, &Run::p999), 5000, Goal::Better::lower});
+    if (threads > 1)
+      goals.push_back(
+          {"guard, " + width.name() + " threads: slowest / fastest",
+           report.median_of("guard", width, &Run::slowest) / report.median_of("guard", width, &Run::fastest),
+           0.5});
+  }
+}
+
+void measure_figures(const Options& options, std::vector<Goal>& goals) {
+  const auto measure = [&](const char* name, const auto& figure) {
+    if (!options.wants(name)) return;
+    const Scratch scratch(options.directory);
+    figure(scratch.path());
+  };
+  using Path = std::filesystem::path;
+  measure("figure.replay", [&](const Path& path) { measure_replay(path, options.rounds, goals); });
+  measure("figure.opening", [&](const Path& path) { measure_opening(path, options.rounds, goals); });
+  measure("figure.compaction",
+          [&](const Path& path) { measure_compaction(path, options.rounds, options.seconds, goals); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -178,6 +230,8 @@ int main(int argc, char** argv) {
     std::vector<Goal> goals;
     run(options, entries, report);
     report.print();
+    compare(report, goals);
+    measure_figures(options, goals);
     print(goals);
     if (!options.json.empty()) write_json(options.json, report, goals);
     if (!plot(options.plots, report)) std::printf("gnuplot is not there: no plot was drawn\n");
