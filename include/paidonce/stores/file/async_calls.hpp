@@ -27,9 +27,7 @@ class FileWrite {
         key_(key),
         place_(core.index().place_of(key)),
         packed_(core.pack(place_, key, record)),
-        room_(core, file_format::frame_head_size + packed_->bytes().size(), Core::purpose_of(record)) {
-    if (Core::purpose_of(record) == Core::Purpose::begin) core.check_directory();
-  }
+        room_(core, file_format::frame_head_size + packed_->bytes().size(), Core::purpose_of(record)) {}
 
   /// See DurableIndex: where it is queued with a callback, this may be gone when it returns.
   Finding insert(PendingFrame& frame, std::optional<Record>& there) {

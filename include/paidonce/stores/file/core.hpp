@@ -88,7 +88,8 @@ class FileStoreCore {
     to_do_.notify_one();
     if (housekeeper_.joinable()) housekeeper_.join();
     try {
-      if (!commit_.failed()) {
+      const auto [used, size] = log_.fill();
+      if (!commit_.failed() && used + file_format::frame_head_size <= size) {
         PendingFrame closed(PendingFrame::Tells::waiter);
         closed.carry(file_format::Kind::closed, {});
         commit_.submit(closed);
@@ -117,19 +118,25 @@ class FileStoreCore {
 
   class Room {
    public:
+    /// For a begin, throws `store_replaced` too.
     Room(FileStoreCore& core, std::size_t size, Purpose purpose) : core_(core), size_(size) {
       core_.take_room(size, purpose);
+      if (purpose == Purpose::begin) group_ = core_.check_directory();
     }
     ~Room() {
       if (size_ > 0) core_.log_.supply().give_room(static_cast<std::int64_t>(size_));
     }
     Room(const Room&) = delete;
     Room& operator=(const Room&) = delete;
-    void use() noexcept { size_ = 0; }
+    void use() noexcept {
+      size_ = 0;
+      if (group_ > 0) core_.looked_at_group_.store(group_, std::memory_order_relaxed);
+    }
 
    private:
     FileStoreCore& core_;
     std::size_t size_;
+    std::uint64_t group_ = 0;  // that was being gathered when the directory was looked at
   };
 
   static Purpose purpose_of(const Record& record) noexcept {
@@ -148,14 +155,6 @@ class FileStoreCore {
       PackedRecord::refuse(
           "the amount, description, format and note of a record are longer than 16 KiB together");
     return Index::pack(place, key, record);
-  }
-
-  /// Before a begin: throws `store_replaced`. Looks once a group.
-  void check_directory() {
-    const std::uint64_t group = commit_.group() + 1;
-    if (looked_at_group_.load(std::memory_order_relaxed) == group) return;
-    directory_.check_same();
-    looked_at_group_.store(group, std::memory_order_relaxed);
   }
 
   /// Behind each write: lets the housekeeper know when enough has been written.
@@ -277,9 +276,20 @@ class FileStoreCore {
     });
   }
 
+  /// Looks for the first begin of each group; the others of the group rely on it. Which group that is.
+  std::uint64_t check_directory() {
+    const std::uint64_t group = commit_.group() + 1;
+    if (looked_at_group_.load(std::memory_order_relaxed) != group) directory_.check_same();
+    return group;
+  }
+
   /// What is left behind it: for the ends of other payments what is reserved, and some for what a segment's
   /// end wastes. The end of a payment may take its own reserve, and those of others when it is no larger.
   void take_room(std::size_t size, Purpose purpose) {
+    while (!try_take_room(size, purpose)) log_.supply().step();
+  }
+
+  bool try_take_room(std::size_t size, Purpose purpose) noexcept {
     const std::uint64_t unfinished = index_.unfinished();
     const std::uint64_t reserve = options_.reserve_bytes;
     std::uint64_t left = 0;
@@ -289,8 +299,7 @@ class FileStoreCore {
       left = unfinished * reserve;
     else if (size > reserve)
       left = (unfinished > 0 ? unfinished - 1 : 0) * reserve + size;
-    auto& supply = log_.supply();
-    while (!supply.take_room(static_cast<std::int64_t>(size), static_cast<std::int64_t>(left))) supply.step();
+    return log_.supply().take_room(static_cast<std::int64_t>(size), static_cast<std::int64_t>(left));
   }
 
   std::size_t erase_some(Timestamp now, std::size_t limit) {
@@ -299,19 +308,31 @@ class FileStoreCore {
       std::optional<IdempotencyKey> key = {};
     };
     std::deque<Erased> all;
-    // Room is taken first: not under the index's lock, since it may wait for the disk.
-    Room room(*this, limit * (file_format::frame_head_size + 2 * (IdempotencyKey::max_size + 1)),
-              Purpose::erase_or_copy);
-    std::size_t used = 0;
-    const std::size_t erased = index_.erase_expired(now, limit, [&](const PackedRecord& block) {
+    std::size_t too_large = 0;  // for the room that there is
+    const auto next_frame = [&](const PackedRecord& block) -> PendingFrame* {
+      const std::size_t size = file_format::frame_head_size + block.key().size();
+      if (too_large > 0 || !try_take_room(size, Purpose::erase_or_copy)) {
+        too_large = size;
+        return nullptr;
+      }
       Erased& one = all.emplace_back();
       one.key.emplace(IdempotencyKey::from_bytes(block.key()));
       one.frame.carry(file_format::Kind::erase, block.key());
-      used += one.frame.size();
       return &one.frame;
-    });
+    };
+    std::size_t erased = 0;
+    try {
+      erased = index_.erase_expired(now, limit, next_frame);
+      if (erased == 0 && too_large > 0) {
+        { const Room room(*this, too_large, Purpose::erase_or_copy); }  // throws where there can be none
+        too_large = 0;
+        erased = index_.erase_expired(now, limit, next_frame);
+      }
+    } catch (...) {
+      if (!all.empty()) commit_.settle_all();  // they are queued, and may not go before
+      throw;
+    }
     if (erased == 0) return 0;
-    log_.supply().give_room(-static_cast<std::int64_t>(used));
     commit_.settle_all();
     wrote();
     for (const Erased& one : all) index_.take_out(*one.key, one.frame.sequence);

@@ -77,6 +77,7 @@ class GroupCommit {
       const std::lock_guard hold(mutex_);
       if (frame.carries == PendingFrame::Carries::frame) ++last_;
       frame.sequence = last_;
+      frame.next = nullptr;
       on_sequence(last_);
       (first_ ? newest_->next : first_) = &frame;
       newest_ = &frame;
