@@ -1,7 +1,9 @@
 // The snippets of the quick start.
 
 #include <paidonce/paidonce.hpp>
+#include <paidonce/stores/file.hpp>
 
+#include "elsewhere.hpp"
 #include "provider.hpp"
 
 #include <chrono>
@@ -21,9 +23,7 @@ struct Order {
 };
 
 // [guard]
-using PaymentGuard = IdempotencyGuard<MemoryStore>;
-
-PaymentGuard payments{MemoryStore{}, {.lease = 60s, .retention = 72h, .wait = 2s}};
+using PaymentGuard = IdempotencyGuard<FileStore>;
 // [/guard]
 
 // [wrap]
@@ -63,6 +63,10 @@ TEST_CASE("the quick start pays once, and tells what happened", "[docs]") {
   using namespace quick_start;
   using Mood = shop::Provider::Mood;
   shop::Provider provider;
+  const integration::ElsewhereForNow elsewhere;
+  // [store]
+  PaymentGuard payments{FileStore{"payments.store"}, {.lease = 60s, .retention = 72h, .wait = 2s}};
+  // [/store]
   CHECK(tell(pay(payments, provider, {})) == "Thank you!");
   CHECK(tell(pay(payments, provider, {})) == "Thank you!");
   CHECK(provider.charges == 1);
