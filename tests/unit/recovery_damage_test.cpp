@@ -285,10 +285,12 @@ TEST_CASE("a head proves all before it, whatever it says was synced", "[store][f
   log.roll_over();
   log.newest().head.synced = 0;
   log.newest().write_head();
+  log.newest().add(format::Kind::put, LogBuilder::frame_of("c").payload, 3, 0);
   FilesByName files = log.files();
   const LogReading reading = read_log(files);
   REQUIRE(reading.accepted());
-  CHECK(reading.tail().empty());
+  CHECK(reading.tail() == std::vector<format::Sequence>{3});
+  CHECK(reading.log.segments[1].end == 128);
   files[name(1)][140] ^= 1;
   check_corrupt(files, name(1), name(2) + " says that frames go on");
 }

@@ -4,6 +4,7 @@
 #include <paidonce/stores/file/recovery.hpp>
 
 #include <cstdint>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -505,6 +506,67 @@ TEST_CASE("a large log is read by a thread of its own, with the same result",
   CHECK(recovered.tail.size() == 1);
   CHECK(recovered.tail[0].payload.size() > 700'000);
   CHECK(done == all);
+}
+
+TEST_CASE("only what lasts can be asked for: the same records come of it, from fewer frames",
+          "[store][file][recovery][large]") {
+  LogBuilder log(std::uint64_t{3} << 20);
+  for (int i = 0; i < 20'000; ++i) {
+    log.put("key-" + std::to_string(i % 3000), std::to_string(i));
+    if (i % 7 == 0) log.erase("key-" + std::to_string(i * 31 % 3000));
+    if (log.newest().end > (2U << 20)) log.roll_over();
+  }
+  const FilesByName names = log.files();
+  const auto read = [&](detail::FramesWanted wanted, std::uint64_t& frames) {
+    std::map<std::string, std::string> records;
+    MemoryFiles files(names);
+    format::Sequence last = 0;
+    const detail::RecoveredLog recovered = detail::recover_log(
+        files, MemoryFiles::directory,
+        [&](format::Kind kind, format::Sequence sequence, std::string_view payload) {
+          if (sequence <= last) FAIL("frames out of order");
+          last = sequence;
+          ++frames;
+          if (kind == format::Kind::put)
+            records[std::string(detail::packed_layout(payload)->key)] = payload;
+          else
+            records.erase(std::string(payload));
+        },
+        [](auto&&...) {}, wanted);
+    CHECK(recovered.frames == log.written());
+    CHECK(recovered.last_sequence == log.written());
+    return records;
+  };
+  std::uint64_t all = 0, lasting = 0;
+  const auto records = read(detail::FramesWanted::all, all);
+  CHECK(read(detail::FramesWanted::lasting, lasting) == records);
+  CHECK(all == log.written());
+  CHECK(lasting < all - all / 10);
+  CHECK(lasting >= records.size());
+}
+
+TEST_CASE("the last frame of a key is known, of more keys than are kept some", "[store][file][recovery]") {
+  detail::LatestFrames latest;
+  latest.clear();
+  CHECK(latest.note("a", 0) == detail::LatestFrames::none);
+  CHECK(latest.note("b", 1) == detail::LatestFrames::none);
+  CHECK(latest.note("a", 2) == 0);
+  CHECK(latest.note("a", 3) == 2);
+  CHECK(latest.note("b", 4) == 1);
+  latest.clear();
+  CHECK(latest.note("a", 5) == detail::LatestFrames::none);
+  std::vector<std::string> keys;
+  for (int i = 0; i < 20'000; ++i) keys.push_back("key-" + std::to_string(i));
+  for (std::uint32_t i = 0; i < keys.size(); ++i)
+    REQUIRE(latest.note(keys[i], i) == detail::LatestFrames::none);
+  std::size_t known = 0;
+  for (std::uint32_t i = 0; i < keys.size(); ++i) {
+    const std::uint32_t found = latest.note(keys[i], 100'000 + i);
+    if (found != detail::LatestFrames::none) REQUIRE(found == i);
+    known += found != detail::LatestFrames::none ? 1U : 0U;
+  }
+  CHECK(known > 5000);
+  CHECK(known < 7000);
 }
 
 TEST_CASE("what is thrown while a large log is applied comes out, and the reading ends",

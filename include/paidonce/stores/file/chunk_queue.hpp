@@ -3,6 +3,8 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -17,18 +19,20 @@ struct LogChunk {
   std::unique_ptr<char[]> bytes = {};
   std::size_t capacity = 0;
   std::size_t used = 0;
+  std::vector<std::uint32_t> frames =
+      {};  ///< where those begin that are to be used, in order; or `passed_over`
 
-  /// Makes room for `size` bytes; those that are there are lost, but for the first `keep`.
-  void reserve(std::size_t size, std::size_t keep);
+  static constexpr std::uint32_t passed_over = UINT32_MAX;
+
+  /// Makes room for `size` bytes, of which the first `keep` stay.
+  void reserve(std::size_t size, std::size_t keep) {
+    if (size <= capacity) return;
+    auto larger = std::make_unique_for_overwrite<char[]>(size);
+    if (keep > 0) std::memcpy(larger.get(), bytes.get(), keep);
+    bytes = std::move(larger);
+    capacity = size;
+  }
 };
-
-inline void LogChunk::reserve(std::size_t size, std::size_t keep) {
-  if (size <= capacity) return;
-  auto larger = std::make_unique_for_overwrite<char[]>(size);
-  for (std::size_t at = 0; at < keep; ++at) larger[at] = bytes[at];
-  bytes = std::move(larger);
-  capacity = size;
-}
 
 /// One thread reads, one uses; with no bound it may be the same thread, one after the other.
 class ChunkQueue {

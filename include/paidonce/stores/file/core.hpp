@@ -258,14 +258,17 @@ class FileStoreCore {
         },
         [this](std::uint64_t done, std::uint64_t all) {
           if (options_.progress) options_.progress({FileStoreProgress::Phase::opening, done, all});
-        });
+        },
+        FramesWanted::lasting);
     if (recovered.segments.empty()) {
       directory_.check_fit_for_new_store(recovered.others);
       directory_.sync_parent();
       random_fill(recovered.store.data(), recovered.store.size());
     }
     const file_format::ProcessId nobody{};
-    if (recovered.opener != opener_ && recovered.opener != nobody && opener_ != nobody) find_gone();
+    if (recovered.opener != opener_ && recovered.opener != nobody && opener_ != nobody &&
+        index_.unfinished() > 0)
+      find_gone();
     return recovered;
   }
 

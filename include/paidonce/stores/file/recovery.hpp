@@ -19,6 +19,7 @@
 #include <paidonce/detail/signals_blocked.hpp>
 #include <paidonce/stores/file/chunk_queue.hpp>
 #include <paidonce/stores/file/format.hpp>
+#include <paidonce/stores/file/latest_frames.hpp>
 #include <paidonce/stores/file/log_heads.hpp>
 #include <paidonce/stores/file/log_reader.hpp>
 #include <paidonce/stores/file/packed_payload.hpp>
@@ -54,15 +55,21 @@ struct RecoveredLog {
   std::vector<std::string> others = {};  ///< names in the directory that are not the log's
 };
 
+/// Which frames are of interest.
+enum class FramesWanted : std::uint8_t {
+  all,
+  lasting,  ///< not those of a put or an erase that is known to be superseded soon behind it
+};
+
 /// One reading of a log: heads first, then all frames, which are handed over in chunks.
 template <FilePolicy Files>
 class LogScan {
  public:
-  static constexpr std::size_t chunk_size = std::size_t{256} << 10;
+  static constexpr std::size_t chunk_size = std::size_t{1} << 20;
 
   /// Reads the heads.
-  LogScan(Files& files, int directory)
-      : files_(files), directory_(directory), heads_(read_log_heads(files, directory)) {
+  LogScan(Files& files, int directory, FramesWanted wanted)
+      : files_(files), directory_(directory), wanted_(wanted), heads_(read_log_heads(files, directory)) {
     if (heads_.empty()) return;
     for (std::uint64_t number = heads_.first; number <= heads_.last; ++number) {
       bytes_ += heads_.limit(number);
@@ -126,12 +133,22 @@ class LogScan {
     return trim_ > by_head ? trim_ : by_head;
   }
 
+  /// Judges a frame that verifies, and lists it in the chunk.
   void on_frame(const file_format::FrameHead& head, std::uint64_t offset, std::string_view payload,
-                std::uint64_t segment) {
+                std::uint64_t segment, LogChunk& chunk) {
     bool fits = false;
+    std::string_view key;
     switch (head.kind) {
-      case file_format::Kind::put: fits = is_packed_record(payload); break;
-      case file_format::Kind::erase: fits = is_key_bytes(payload); break;
+      case file_format::Kind::put:
+        if (const auto layout = packed_layout(payload)) {
+          fits = true;
+          key = layout->key;
+        }
+        break;
+      case file_format::Kind::erase:
+        fits = is_key_bytes(payload);
+        key = payload;
+        break;
       case file_format::Kind::closed: fits = payload.empty(); break;
       case file_format::Kind::trim:
         if (payload.size() != 8) break;
@@ -145,6 +162,13 @@ class LogScan {
                     "this frame verifies, and what it holds does not add up");
     closed_ = head.kind == file_format::Kind::closed;
     claim(head.synced, segment, offset);
+
+    if (wanted_ == FramesWanted::lasting && !key.empty()) {
+      const std::uint32_t superseded = latest_.note(key, static_cast<std::uint32_t>(chunk.frames.size()));
+      if (superseded != LatestFrames::none) chunk.frames[superseded] = LogChunk::passed_over;
+    }
+    const auto payload_at = static_cast<std::size_t>(payload.data() - chunk.bytes.get());
+    chunk.frames.push_back(static_cast<std::uint32_t>(payload_at - file_format::frame_head_size));
   }
 
   [[noreturn, gnu::cold]] void damaged(std::uint64_t number, std::uint64_t offset,
@@ -234,11 +258,13 @@ class LogScan {
       file.read(chunk.bytes.get() + have, now, offset + have);
       have += now;
       const std::string_view bytes(chunk.bytes.get(), have);
+      chunk.frames.clear();
+      if (wanted_ == FramesWanted::lasting) latest_.clear();
       const Walked walked = with_frames_of(head, [&](auto version) {
         return walk_frames(
             version, bytes, {head.store, number, offset}, limit, next_,
             [&](const file_format::FrameHead& frame, std::uint64_t at, std::string_view payload) {
-              on_frame(frame, at, payload, number);
+              on_frame(frame, at, payload, number, chunk);
               also(frame, at);
               ++next_;
               ++frames_;
@@ -303,6 +329,8 @@ class LogScan {
 
   Files& files_;
   int directory_;
+  FramesWanted wanted_;
+  LatestFrames latest_;
   LogHeads heads_;
   std::uint64_t bytes_ = 0;
   file_format::Sequence next_ = 1;
@@ -351,26 +379,27 @@ class ReadingThread {
 inline constexpr std::uint64_t small_log = std::uint64_t{4} << 20;
 
 /// Reads the log in a directory. `apply(Kind, Sequence, std::string_view payload)` is called on this thread
-/// for every frame that counts, in order; the payload lives until it returns. `progress(bytes_done,
-/// bytes_in_all)` is called on this thread from time to time. What they throw comes out. Where this throws,
-/// frames may have been applied that are to be thrown away.
+/// for every frame that counts and is wanted, in order; the payload lives until it returns.
+/// `progress(bytes_done, bytes_in_all)` is called on this thread from time to time. What they throw comes
+/// out. Where this throws, frames may have been applied that are to be thrown away.
 ///
 /// Throws `store_corrupt`, naming file and offset, `unsupported_format`, and `store_unavailable` where a call
 /// fails.
 template <FilePolicy Files, class Apply, class Progress>
-RecoveredLog recover_log(Files& files, int directory, Apply&& apply, Progress&& progress) {
-  LogScan<Files> scan(files, directory);
+RecoveredLog recover_log(Files& files, int directory, Apply&& apply, Progress&& progress,
+                         FramesWanted wanted = FramesWanted::all) {
+  LogScan<Files> scan(files, directory, wanted);
   if (scan.empty()) return scan.result();
   std::uint64_t done = 0;
   const auto use_all = [&](ChunkQueue& queue) {
     while (std::optional<LogChunk> chunk = queue.next()) {
-      const char* const bytes = chunk->bytes.get();
-      for (std::size_t at = 0; at < chunk->used;) {
+      for (const std::uint32_t at : chunk->frames) {
+        if (at == LogChunk::passed_over) continue;
+        const char* const frame = chunk->bytes.get() + at;
         file_format::FrameHead head;
-        FramesVersion1::decode_unverified(bytes + at, head);
-        at += file_format::frame_head_size;
-        apply(head.kind, head.sequence, std::string_view(bytes + at, head.payload_size));
-        at += head.payload_size;
+        FramesVersion1::decode_unverified(frame, head);
+        apply(head.kind, head.sequence,
+              std::string_view(frame + file_format::frame_head_size, head.payload_size));
       }
       done += chunk->used;
       queue.give_back(std::move(*chunk));
