@@ -313,9 +313,6 @@ class GroupCommit {
         committer_ = Committer::nobody;
         continue;
       }
-      hold.unlock();
-      gather();
-      hold.lock();
       const Batch batch = take_queue();
       hold.unlock();
       commit(batch);
