@@ -26,6 +26,7 @@
 #include <paidonce/store.hpp>
 #include <paidonce/stores/file/async_calls.hpp>
 #include <paidonce/stores/file/core.hpp>
+#include <paidonce/stores/file/file_write.hpp>
 #include <paidonce/stores/file/files.hpp>
 #include <paidonce/stores/file/options.hpp>
 

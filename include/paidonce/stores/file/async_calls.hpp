@@ -1,5 +1,5 @@
 #pragma once
-// One write of a file store on its way through the parts, and the calls that do not wait for it.
+// The calls of a file store that do not wait: they go on in the commit thread.
 
 #include <cstdint>
 #include <exception>
@@ -10,44 +10,12 @@
 
 #include <paidonce/key.hpp>
 #include <paidonce/record.hpp>
-#include <paidonce/stores/file/file_calls.hpp>
+#include <paidonce/stores/file/file_write.hpp>
 #include <paidonce/stores/file/pending_frame.hpp>
 
 namespace paidonce::inline v1::detail {
 
-/// A record, packed and with room for it, that may be queued. The key outlives it.
-template <class Core>
-class FileWrite {
- public:
-  using Finding = typename Core::Index::Finding;
-
-  /// Throws what keeps the write from being tried.
-  FileWrite(Core& core, const IdempotencyKey& key, const Record& record)
-      : core_((core.check_usable(), core)),
-        key_(key),
-        place_(core.index().place_of(key)),
-        packed_(core.pack(place_, key, record)),
-        room_(core, file_format::frame_head_size + packed_->bytes().size(), Core::purpose_of(record)) {}
-
-  /// See DurableIndex: where it is queued with a callback, this may be gone when it returns.
-  Finding insert(PendingFrame& frame, std::optional<Record>& there) {
-    frame.carry(file_format::Kind::put, packed_->bytes());
-    return core_.index().insert(place_, key_, packed_, frame, room_, there);
-  }
-  Finding replace(PendingFrame& frame, Version expected) {
-    frame.carry(file_format::Kind::put, packed_->bytes());
-    return core_.index().replace(place_, key_, expected, packed_, frame, room_);
-  }
-
- private:
-  Core& core_;
-  const IdempotencyKey& key_;
-  const typename Core::Index::Place place_;
-  typename Core::Packed packed_;
-  typename Core::Room room_;
-};
-
-/// A call that goes on in the commit thread. `Next` has `bool try_it(PendingFrame&)`, true when all is said.
+/// A frame that tells `Derived::settled_now()` when it is settled.
 template <class Core, class Derived>
 struct AsyncCall : PendingFrame {
   explicit AsyncCall(Core& core) : PendingFrame(Tells::callback), core_(core) {

@@ -3,7 +3,6 @@
 // that keep house. stores/file.hpp is the handle on it.
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -14,12 +13,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <unordered_set>
 #include <utility>
 
 #include <paidonce/detail/own_process.hpp>
-#include <paidonce/detail/signals_blocked.hpp>
 #include <paidonce/digest/random.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/record.hpp>
@@ -29,26 +26,13 @@
 #include <paidonce/stores/file/durable_index.hpp>
 #include <paidonce/stores/file/files.hpp>
 #include <paidonce/stores/file/group_commit.hpp>
+#include <paidonce/stores/file/housekeeper.hpp>
 #include <paidonce/stores/file/log.hpp>
 #include <paidonce/stores/file/options.hpp>
 #include <paidonce/stores/file/process_id.hpp>
 #include <paidonce/stores/file/recovery.hpp>
 
 namespace paidonce::inline v1::detail {
-
-/// Throws `invalid_options`, naming the option.
-inline const FileStoreOptions& checked(const FileStoreOptions& options) {
-  const auto refuse = [](const char* why) { throw Error(errc::invalid_options, why); };
-  if (options.max_record_bytes == 0 || options.max_record_bytes > std::size_t{16} << 20)
-    refuse("FileStoreOptions::max_record_bytes must be from 1 to 16 MiB");
-  if (options.segment_bytes < std::size_t{64} << 10 || options.segment_bytes > std::size_t{1} << 30)
-    refuse("FileStoreOptions::segment_bytes must be from 64 KiB to 1 GiB");
-  if (options.compact_at_percent < 1 || options.compact_at_percent > 99)
-    refuse("FileStoreOptions::compact_at_percent must be from 1 to 99");
-  if (options.reserve_bytes > std::size_t{1} << 20)
-    refuse("FileStoreOptions::reserve_bytes must be at most 1 MiB");
-  return options;
-}
 
 template <FilePolicy Files, class Hash>
 class FileStoreCore {
@@ -62,7 +46,7 @@ class FileStoreCore {
 
   FileStoreCore(const std::filesystem::path& path, FileStoreOptions options, Files files, Hash hash)
       : options_(std::move(options)),
-        longest_frame_(longest_frame(checked(options_))),
+        longest_frame_(longest_frame(options_)),
         files_(std::move(files)),
         directory_(files_, path, options_.network_directory),
         index_(options_.shards, std::move(hash), commit_),
@@ -73,20 +57,12 @@ class FileStoreCore {
     commit_.begin_behind(recovered_.last_sequence);
     recovered_.tail.clear();
     recovered_.tail.shrink_to_fit();
-    if (options_.housekeeping == Housekeeping::background) {
-      const SignalsBlocked blocked;
-      housekeeper_ = std::thread([this] { keep_house(); });
-    }
+    if (options_.housekeeping == Housekeeping::background) housekeeper_.start([this] { keep_house(); });
   }
 
   /// In the process that opened it only; see `abandon`.
   ~FileStoreCore() {
-    {
-      const std::lock_guard hold(house_mutex_);
-      stopping_.store(true, std::memory_order_relaxed);
-    }
-    to_do_.notify_one();
-    if (housekeeper_.joinable()) housekeeper_.join();
+    housekeeper_.stop();
     try {
       const auto [used, size] = log_.fill();
       if (!commit_.failed() && used + file_format::frame_head_size <= size) {
@@ -151,7 +127,7 @@ class FileStoreCore {
           "the response and checkpoint of a record are longer than FileStoreOptions::max_record_bytes");
     if (record.amount.size() + record.description.size() + record.response_format.size() +
             record.note.size() >
-        most_other_bytes)
+        most_other_record_bytes)
       PackedRecord::refuse(
           "the amount, description, format and note of a record are longer than 16 KiB together");
     return Index::pack(place, key, record);
@@ -162,7 +138,7 @@ class FileStoreCore {
     if (log_.written() - poked_at_.load(std::memory_order_relaxed) < poke_each) return;
     poked_at_.store(log_.written(), std::memory_order_relaxed);
     if (options_.housekeeping == Housekeeping::background)
-      poke();
+      housekeeper_.poke();
     else
       log_.cut_left_segment();
   }
@@ -185,7 +161,7 @@ class FileStoreCore {
       erased += now_erased;
       if (now_erased < most) break;
     }
-    if (erased > 0) poke();
+    if (erased > 0) housekeeper_.poke();
     return erased;
   }
 
@@ -225,20 +201,10 @@ class FileStoreCore {
   }
 
  private:
-  static constexpr std::size_t most_other_bytes = std::size_t{16} << 10;
   static constexpr std::size_t erased_at_once = 256;
   static constexpr std::uint64_t poke_each = std::uint64_t{128} << 10;
   static constexpr std::uint64_t kept_free = std::uint64_t{16} << 10;
   static constexpr std::size_t most_segments = 64;  // of stores that are opened often, and so have small ones
-
-  static std::size_t longest_frame(const FileStoreOptions& options) {
-    const std::size_t longest = options.max_record_bytes + most_other_bytes + 1024;
-    if (options.segment_bytes < 3 * longest)
-      throw Error(errc::invalid_options,
-                  "FileStoreOptions::segment_bytes must be three times as large as a record may be: choose "
-                  "larger segments, or a smaller max_record_bytes");
-    return longest;
-  }
 
   [[noreturn, gnu::cold]] static void throw_forked() {
     throw Error(
@@ -376,43 +342,23 @@ class FileStoreCore {
            (all > live && (all - live) / 100 >= all / 10000 * options_.compact_at_percent);
   }
 
-  void poke() noexcept {
-    {
-      const std::lock_guard hold(house_mutex_);
-      poked_ = true;
-    }
-    to_do_.notify_one();
-  }
-
-  void keep_house() noexcept {
-    std::unique_lock hold(house_mutex_);
-    while (!stopping_.load(std::memory_order_relaxed)) {
-      poked_ = false;
-      hold.unlock();
-      work();
-      hold.lock();
-      to_do_.wait(hold, [this] { return poked_ || stopping_.load(std::memory_order_relaxed); });
-    }
-  }
-
   /// What fails here is tried again when there is reason to: the writer that needs a segment makes one, and
   /// says what is wrong.
-  void work() noexcept {
+  void keep_house() noexcept {
     try {
       log_.cut_left_segment();
       for (;;) {
         const auto [used, size] = log_.fill();
-        if (stopping_.load(std::memory_order_relaxed) || commit_.failed() || !log_.supply().due(used, size))
-          break;
+        if (housekeeper_.stopping() || commit_.failed() || !log_.supply().due(used, size)) break;
         log_.supply().step();
       }
     } catch (...) {
     }
     try {
-      while (!stopping_.load(std::memory_order_relaxed) && !commit_.failed() && compaction_is_due())
+      while (!housekeeper_.stopping() && !commit_.failed() && compaction_is_due())
         if (!drop_oldest([this](std::uint64_t done, std::uint64_t all) {
               tell_progress(done, all);
-              return !stopping_.load(std::memory_order_relaxed);
+              return !housekeeper_.stopping();
             }))
           break;
     } catch (...) {
@@ -436,11 +382,7 @@ class FileStoreCore {
   alignas(64) std::atomic<std::uint64_t> poked_at_{0};
   std::atomic<std::uint64_t> compacted_{0}, compaction_failures_{0};
   std::mutex compacting_;
-  std::mutex house_mutex_;
-  std::condition_variable to_do_;
-  bool poked_ = false;
-  std::atomic<bool> stopping_{false};
-  std::thread housekeeper_;
+  Housekeeper housekeeper_;
 };
 
 }  // namespace paidonce::inline v1::detail

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 
+#include <paidonce/errors.hpp>
 #include <paidonce/time.hpp>
 
 namespace paidonce::inline v1 {
@@ -53,20 +54,52 @@ struct FileStoreOptions {
   std::function<void(const FileStoreProgress&)> progress = {};
 };
 
+namespace detail {
+
+/// Most bytes of a record's texts other than response and checkpoint together.
+inline constexpr std::size_t most_other_record_bytes = std::size_t{16} << 10;
+
+/// Throws `invalid_options`, naming the option.
+inline void check(const FileStoreOptions& options) {
+  const auto refuse = [](const char* why) { throw Error(errc::invalid_options, why); };
+  if (options.max_record_bytes == 0 || options.max_record_bytes > std::size_t{16} << 20)
+    refuse("FileStoreOptions::max_record_bytes must be from 1 to 16 MiB");
+  if (options.segment_bytes < std::size_t{64} << 10 || options.segment_bytes > std::size_t{1} << 30)
+    refuse("FileStoreOptions::segment_bytes must be from 64 KiB to 1 GiB");
+  if (options.compact_at_percent < 1 || options.compact_at_percent > 99)
+    refuse("FileStoreOptions::compact_at_percent must be from 1 to 99");
+  if (options.reserve_bytes > std::size_t{1} << 20)
+    refuse("FileStoreOptions::reserve_bytes must be at most 1 MiB");
+}
+
+/// Bytes of the longest frame that these options allow. Throws as `check`.
+inline std::size_t longest_frame(const FileStoreOptions& options) {
+  check(options);
+  const std::size_t heads_and_key = 1024;
+  const std::size_t longest = options.max_record_bytes + most_other_record_bytes + heads_and_key;
+  if (options.segment_bytes < 3 * longest)
+    throw Error(errc::invalid_options,
+                "FileStoreOptions::segment_bytes must be three times as large as a record may be: choose "
+                "larger segments, or a smaller max_record_bytes");
+  return longest;
+}
+
+}  // namespace detail
+
 /// A look at a store, each figure as it was at some moment during the call.
 struct FileStoreStats {
-  std::uint64_t records = 0;     ///< in the index
-  std::uint64_t unfinished = 0;  ///< of these in progress or in doubt
-  std::uint64_t live_bytes = 0;  ///< of the log that is still current
-  std::uint64_t log_bytes = 0;   ///< written to the log's files that are there
-  std::uint64_t disk_bytes = 0;  ///< size of these files, with what is prepared ahead
-  std::uint64_t segments = 0;    ///< files of the log in use
-  std::uint64_t writes = 0;      ///< records and erasures made durable since opening
-  std::uint64_t groups = 0;      ///< commits that these shared
-  std::uint64_t compacted = 0;   ///< segments dropped by compaction since opening
+  std::uint64_t records = 0;              ///< in the index
+  std::uint64_t unfinished = 0;           ///< of these in progress or in doubt
+  std::uint64_t live_bytes = 0;           ///< of the log that is still current
+  std::uint64_t log_bytes = 0;            ///< written to the log's files that are there
+  std::uint64_t disk_bytes = 0;           ///< size of these files, with what is prepared ahead
+  std::uint64_t segments = 0;             ///< files of the log in use
+  std::uint64_t writes = 0;               ///< records and erasures made durable since opening
+  std::uint64_t groups = 0;               ///< commits that these shared
+  std::uint64_t compacted = 0;            ///< segments dropped by compaction since opening
   std::uint64_t compaction_failures = 0;  ///< compactions in the background that ended with an error
-  std::uint64_t recovered = 0;   ///< frames read when it was opened
-  std::uint64_t cut_bytes = 0;   ///< of a torn, never acknowledged tail that opening left out
+  std::uint64_t recovered = 0;            ///< frames read when it was opened
+  std::uint64_t cut_bytes = 0;            ///< of a torn, never acknowledged tail that opening left out
 };
 
 }  // namespace paidonce::inline v1
