@@ -419,6 +419,22 @@ TEST_CASE("the head of the newest segment knows of trims whose frames are gone",
   CHECK(reading.log.leftovers == Names{name(1), name(2), name(3), name(4), name(5)});
 }
 
+TEST_CASE("a head alone can say what is no longer part of the log", "[store][file][recovery][trim]") {
+  format::SegmentHead head;
+  head.number = 6;
+  head.oldest = 6;
+  head.first_sequence = 9;
+  head.previous_end = 200;
+  head.size = 512;
+  support::SegmentBuilder segment(head);
+  segment.add(format::Kind::put, LogBuilder::frame_of("a").payload, 9, 8);
+  const LogReading reading = read_log(FilesByName{{name(6), segment.bytes}});
+  INFO(reading.why);
+  REQUIRE(reading.accepted());
+  CHECK(reading.log.trimmed == 5);
+  CHECK(reading.segments() == Numbers{6});
+}
+
 TEST_CASE("a trim in a torn group does not count", "[store][file][recovery][trim]") {
   LogBuilder log(1024);
   log.put("a");

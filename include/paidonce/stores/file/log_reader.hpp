@@ -186,6 +186,7 @@ Claims search_claims(Version, LogFile<Files>& file, const file_format::StoreId& 
     file.read(buffer.get(), size, begin);
     if (all_zeros(buffer.get(), own)) continue;
     std::size_t content = own;
+    while (content > 64 && all_zeros(buffer.get() + content - 64, 64)) content -= 64;
     while (buffer[content - 1] == 0) --content;
     claims.content_end = begin + content;
     for (std::size_t at = 0; at < own && size - at >= file_format::frame_head_size; ++at) {
