@@ -46,7 +46,7 @@ class Compaction {
     std::memcpy(number, &oldest.number, sizeof number);
     PendingFrame trim(PendingFrame::Tells::waiter);
     trim.carry(file_format::Kind::trim, {number, sizeof number});
-    room.take(trim.size());
+    room.take_for_trim(trim.size());
     commit_.submit(trim);
     commit_.settle(trim);
     log_.drop_oldest();

@@ -47,6 +47,7 @@ class FileStoreCore {
   FileStoreCore(const std::filesystem::path& path, FileStoreOptions options, Files files, Hash hash)
       : options_(std::move(options)),
         longest_frame_(longest_frame(options_)),
+        kept_free_(options_.segment_bytes / 8 < most_kept_free ? options_.segment_bytes / 8 : most_kept_free),
         files_(std::move(files)),
         directory_(files_, path, options_.network_directory),
         index_(options_.shards, std::move(hash), commit_),
@@ -155,11 +156,14 @@ class FileStoreCore {
   std::size_t erase_expired(Timestamp now, std::size_t limit) {
     check_usable();
     std::size_t erased = 0;
-    while (erased < limit) {
-      const std::size_t most = limit - erased < erased_at_once ? limit - erased : erased_at_once;
-      const std::size_t now_erased = erase_some(now, most);
-      erased += now_erased;
-      if (now_erased < most) break;
+    for (Swept last; erased < limit && last.goes_on; erased += last.erased) {
+      try {
+        const std::size_t left = limit - erased;
+        last = erase_some(now, left < erased_at_once ? left : erased_at_once);
+      } catch (const Error& error) {
+        if (erased == 0 || error.code() != errc::store_full) throw;
+        break;  // what was erased is
+      }
     }
     if (erased > 0) housekeeper_.poke();
     return erased;
@@ -203,7 +207,7 @@ class FileStoreCore {
  private:
   static constexpr std::size_t erased_at_once = 256;
   static constexpr std::uint64_t poke_each = std::uint64_t{128} << 10;
-  static constexpr std::uint64_t kept_free = std::uint64_t{16} << 10;
+  static constexpr std::uint64_t most_kept_free = std::uint64_t{256} << 10;
   static constexpr std::size_t most_segments = 64;  // of stores that are opened often, and so have small ones
 
   [[noreturn, gnu::cold]] static void throw_forked() {
@@ -252,8 +256,10 @@ class FileStoreCore {
     return group;
   }
 
-  /// What is left behind it: for the ends of other payments what is reserved, and some for what a segment's
-  /// end wastes. The end of a payment may take its own reserve, and those of others when it is no larger.
+  /// What is left behind it: what is reserved for the ends of other payments, as much again for each
+  /// segment's end, which a frame that does not fit wastes, and behind a begin enough for sweeps and
+  /// compaction to make room. The end of a payment may take its own reserve; a larger one leaves the others
+  /// theirs.
   void take_room(std::size_t size, Purpose purpose) {
     while (!try_take_room(size, purpose)) log_.supply().step();
   }
@@ -261,51 +267,56 @@ class FileStoreCore {
   bool try_take_room(std::size_t size, Purpose purpose) noexcept {
     const std::uint64_t unfinished = index_.unfinished();
     const std::uint64_t reserve = options_.reserve_bytes;
+    auto& supply = log_.supply();
     std::uint64_t left = 0;
     if (purpose == Purpose::begin)
-      left = (unfinished + 1) * reserve + kept_free + size;
+      left = (unfinished + 1 + supply.ready_count() + 1) * reserve + kept_free_ + size;
     else if (purpose == Purpose::erase_or_copy)
-      left = unfinished * reserve;
+      left = (unfinished + supply.ready_count() + 1) * reserve;
     else if (size > reserve)
       left = (unfinished > 0 ? unfinished - 1 : 0) * reserve + size;
-    return log_.supply().take_room(static_cast<std::int64_t>(size), static_cast<std::int64_t>(left));
+    return supply.take_room(static_cast<std::int64_t>(size), static_cast<std::int64_t>(left));
   }
 
-  std::size_t erase_some(Timestamp now, std::size_t limit) {
+  struct Swept {
+    std::size_t erased = 0;
+    bool goes_on = true;
+  };
+
+  /// Throws `store_full` where nothing could be erased for lack of room.
+  Swept erase_some(Timestamp now, std::size_t limit) {
     struct Erased {
       PendingFrame frame{PendingFrame::Tells::nobody};
       std::optional<IdempotencyKey> key = {};
     };
     std::deque<Erased> all;
     std::size_t too_large = 0;  // for the room that there is
-    const auto next_frame = [&](const PackedRecord& block) -> PendingFrame* {
-      const std::size_t size = file_format::frame_head_size + block.key().size();
-      if (too_large > 0 || !try_take_room(size, Purpose::erase_or_copy)) {
-        too_large = size;
-        return nullptr;
-      }
-      Erased& one = all.emplace_back();
-      one.key.emplace(IdempotencyKey::from_bytes(block.key()));
-      one.frame.carry(file_format::Kind::erase, block.key());
-      return &one.frame;
-    };
-    std::size_t erased = 0;
+    Swept swept;
     try {
-      erased = index_.erase_expired(now, limit, next_frame);
-      if (erased == 0 && too_large > 0) {
-        { const Room room(*this, too_large, Purpose::erase_or_copy); }  // throws where there can be none
-        too_large = 0;
-        erased = index_.erase_expired(now, limit, next_frame);
-      }
+      swept.erased = index_.erase_expired(now, limit, [&](const PackedRecord& block) -> PendingFrame* {
+        const std::size_t size = file_format::frame_head_size + block.key().size();
+        if (too_large > 0 || !try_take_room(size, Purpose::erase_or_copy)) {
+          too_large = size;
+          return nullptr;
+        }
+        Erased& one = all.emplace_back();
+        one.key.emplace(IdempotencyKey::from_bytes(block.key()));
+        one.frame.carry(file_format::Kind::erase, block.key());
+        return &one.frame;
+      });
     } catch (...) {
       if (!all.empty()) commit_.settle_all();  // they are queued, and may not go before
       throw;
     }
-    if (erased == 0) return 0;
-    commit_.settle_all();
-    wrote();
-    for (const Erased& one : all) index_.take_out(*one.key, one.frame.sequence);
-    return erased;
+    swept.goes_on = swept.erased == limit || too_large > 0;
+    if (swept.erased > 0) {
+      commit_.settle_all();
+      wrote();
+      for (const Erased& one : all) index_.take_out(*one.key, one.frame.sequence);
+    } else if (too_large > 0) {
+      const Room more(*this, too_large, Purpose::erase_or_copy);  // for the next time
+    }
+    return swept;
   }
 
   // ---- housekeeping ----
@@ -313,6 +324,7 @@ class FileStoreCore {
   struct CompactionRoom {
     FileStoreCore& core;
     void take(std::size_t size) { core.take_room(size, Purpose::erase_or_copy); }
+    void take_for_trim(std::size_t size) { core.take_room(size, Purpose::end); }
     void give(std::size_t size) { core.log_.supply().give_room(static_cast<std::int64_t>(size)); }
   };
 
@@ -369,6 +381,7 @@ class FileStoreCore {
   const OwnProcess process_;
   const FileStoreOptions options_;
   const std::size_t longest_frame_;
+  const std::uint64_t kept_free_;  // for sweeps and compaction, when the disk is full
   Files files_;
   StoreDirectory<Files> directory_;
   Commit commit_{log_};

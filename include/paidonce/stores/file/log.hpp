@@ -127,7 +127,7 @@ class FileLog {
 
  private:
   static constexpr std::size_t flush_from = std::size_t{4} << 20;
-  static constexpr std::size_t first_room = std::size_t{128} << 10;  // small: an opening waits for it
+  static constexpr std::size_t first_room = std::size_t{384} << 10;  // small: an opening waits for it
 
   static std::uint64_t number_behind(const RecoveredLog& recovered) noexcept {
     const std::uint64_t last =
@@ -145,7 +145,8 @@ class FileLog {
   }
 
   void begin_fresh(const RecoveredLog& recovered) {
-    std::uint64_t size = file_format::segment_head_size + first_room;
+    const std::uint64_t room = first_room < terms_.largest_segment ? first_room : terms_.largest_segment;
+    std::uint64_t size = file_format::segment_head_size + room;
     for (const TailFrame& frame : recovered.tail) size += file_format::frame_head_size + frame.payload.size();
     SegmentInTheMaking<Files> making(files_, directory_, size, terms_.durability);
     while (!making.filled()) making.step();

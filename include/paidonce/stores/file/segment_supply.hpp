@@ -70,9 +70,11 @@ class SegmentSupply {
     SegmentFile<Files> segment = std::move(ready_.front());
     ready_.pop_front();
     ready_bytes_.fetch_sub(segment.size, std::memory_order_relaxed);
+    ready_count_.fetch_sub(1, std::memory_order_relaxed);
     return segment;
   }
 
+  std::uint64_t ready_count() const noexcept { return ready_count_.load(std::memory_order_relaxed); }
   /// Size of the files that are ready.
   std::uint64_t ready_bytes() const noexcept { return ready_bytes_.load(std::memory_order_relaxed); }
 
@@ -94,6 +96,7 @@ class SegmentSupply {
     ready_.push_back(std::move(segment));
     sizes_.next = sizes_.next * 2 < sizes_.largest ? sizes_.next * 2 : sizes_.largest;
     ready_bytes_.fetch_add(size, std::memory_order_relaxed);
+    ready_count_.fetch_add(1, std::memory_order_relaxed);
     give_room(static_cast<std::int64_t>(size - file_format::segment_head_size));
   }
 
@@ -105,7 +108,7 @@ class SegmentSupply {
   Sizes sizes_;
   std::optional<SegmentInTheMaking<Files>> making_;
   std::deque<SegmentFile<Files>> ready_;
-  std::atomic<std::uint64_t> ready_bytes_{0};
+  std::atomic<std::uint64_t> ready_bytes_{0}, ready_count_{0};
   std::atomic<std::int64_t> room_{0};
 };
 
