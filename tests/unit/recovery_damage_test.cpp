@@ -390,6 +390,33 @@ TEST_CASE("a head that contradicts itself or its neighbour is refused", "[store]
   }
 }
 
+TEST_CASE("a lone head that contradicts itself is refused as such", "[store][file][recovery][damage]") {
+  using Change = std::function<void(format::SegmentHead&)>;
+  const Change changes[] = {
+      [](auto& head) { head.first_sequence = 0; },
+      [](auto& head) { head.oldest = 0; },
+      [](auto& head) { head.oldest = 7; },
+      [](auto& head) { head.previous_end = 0; },
+      [](auto& head) { head.previous_end = 127; },
+      [](auto& head) { head.size = 127; },
+      [](auto& head) { head = {.number = 1, .first_sequence = 2, .oldest = 1, .size = 512}; },
+      [](auto& head) { head = {.number = 1, .previous_end = 128, .oldest = 1, .size = 512}; }};
+  for (const Change& change : changes) {
+    format::SegmentHead head;
+    head.number = head.oldest = 6;
+    head.first_sequence = 9;
+    head.previous_end = 200;
+    head.size = 512;
+    const std::uint64_t file_size = head.size;
+    REQUIRE(read_log(FilesByName{{name(6), SegmentBuilder(head).bytes}}).accepted());
+    change(head);
+    SegmentBuilder segment(head);
+    segment.bytes.resize(static_cast<std::size_t>(file_size));
+    CAPTURE(&change - changes);
+    check_corrupt({{name(head.number), segment.bytes}}, name(head.number), "contradicts itself");
+  }
+}
+
 TEST_CASE("a newer format is refused as such, in any segment", "[store][file][recovery][version]") {
   const Sample sample;
   for (std::uint64_t segment = 1; segment <= 4; ++segment) {
