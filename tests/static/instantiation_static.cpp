@@ -1,5 +1,6 @@
-// A guard can be instantiated explicitly, once for a program, whatever its store, lock and clock are.
+// A guard, and the store with the most code, can be instantiated explicitly, once for a program.
 #include <paidonce/paidonce.hpp>
+#include <paidonce/stores/file.hpp>
 #include <paidonce/testing/archetypes.hpp>
 #include <paidonce/testing/manual_clock.hpp>
 
@@ -19,3 +20,6 @@ template class paidonce::IdempotencyGuard<paidonce::MemoryStore&, paidonce::Keye
 template class paidonce::IdempotencyGuard<paidonce::MemoryStore, instantiation::LockWithoutDefault>;
 template class paidonce::IdempotencyGuard<paidonce::MemoryStore&, paidonce::KeyedMutex&,
                                           paidonce::ManualClock&, paidonce::NoObserver&>;
+
+template class paidonce::BasicFileStore<>;
+template class paidonce::IdempotencyGuard<paidonce::FileStore>;

@@ -56,52 +56,19 @@ class BasicFileStore {
   /// `invalid_options`; `unsafe_config` for a network file system; `store_full` and `store_unavailable` for
   /// what the disk says. Nothing on the disk is lost by any of these.
   explicit BasicFileStore(const std::filesystem::path& directory, FileStoreOptions options = {},
-                          Files files = {}, Hash hash = {})
-      : core_(new Core(directory, std::move(options), std::move(files), std::move(hash))) {}
+                          Files files = {}, Hash hash = {});
 
   /// `nullopt`: there is no record. Waits for a write to the same key that is not on disk yet.
-  std::optional<Record> find(const IdempotencyKey& key) {
-    core_->check_usable();
-    std::optional<Record> found;
-    core_->await(core_->index().find(core_->index().place_of(key), key, found));
-    return found;
-  }
+  std::optional<Record> find(const IdempotencyKey& key);
 
   /// `nullopt`: the record is on disk. Otherwise what is there. Throws `store_full` where neither the disk
   /// nor what is reserved has room, or the record is too long; `store_replaced` where the directory was
   /// moved.
-  std::optional<Record> insert(const IdempotencyKey& key, const Record& record) {
-    detail::FileWrite<Core> write(*core_, key, record);
-    detail::PendingFrame frame(detail::PendingFrame::Tells::waiter);
-    std::optional<Record> there;
-    for (;;) {
-      const auto found = write.insert(frame, there);
-      if (found.met == Core::Met::nothing) {
-        core_->commit().settle(frame);
-        core_->wrote();
-        return std::nullopt;
-      }
-      core_->await(found.awaited);
-      if (found.met == Core::Met::another) return there;
-    }
-  }
+  std::optional<Record> insert(const IdempotencyKey& key, const Record& record);
 
   /// True: the record is on disk in place of version `expected`. False: that is not the version any more.
   /// Throws as `insert`.
-  bool replace(const IdempotencyKey& key, Version expected, const Record& record) {
-    detail::FileWrite<Core> write(*core_, key, record);
-    detail::PendingFrame frame(detail::PendingFrame::Tells::waiter);
-    for (;;) {
-      const auto found = write.replace(frame, expected);
-      if (found.met == Core::Met::nothing) {
-        core_->commit().settle(frame);
-        core_->wrote();
-        return true;
-      }
-      core_->await(found.awaited);
-      if (found.met == Core::Met::another) return false;
-    }
-  }
+  bool replace(const IdempotencyKey& key, Version expected, const Record& record);
 
   /// As the calls above, without waiting: `handler(std::exception_ptr, result)` is called once, on the
   /// store's commit thread or, where nothing has to be waited for, before the call returns. It may call the
@@ -124,50 +91,27 @@ class BasicFileStore {
   /// meanwhile is visited or not; what is visited is on disk. No lock is held while the visitor runs; it may
   /// call the store.
   template <class Visitor>
-  void scan(const ScanFilter& filter, Visitor&& visitor) {
-    core_->check_usable();
-    if (filter.limit == 0) return;
-    auto& shards = core_->index().shards();
-    auto cursor = shards.begin_of(filter.after);
-    std::vector<std::pair<std::string, Record>> page;
-    std::vector<const detail::PackedRecord*> room;
-    for (std::size_t visited = 0; !shards.at_end(cursor);) {
-      page.clear();
-      std::uint64_t awaited = 0;
-      shards.read_page(filter, cursor, room, [&](const detail::PackedRecord& block) {
-        const auto mark = detail::FrameMark::of(block);
-        if (mark.erased) return;
-        if (mark.awaited() > awaited) awaited = mark.awaited();
-        block.unpack(page.emplace_back(std::string(block.key()), Record{}).second);
-      });
-      core_->await(awaited);
-      for (const auto& [bytes, record] : page) {
-        if (!visitor(IdempotencyKey::from_bytes(bytes), record) || ++visited == filter.limit) return;
-      }
-    }
-  }
+  void scan(const ScanFilter& filter, Visitor&& visitor);
 
   /// Erases completed records, and released ones without a checkpoint, whose `expires_at` has come by `now`,
   /// durably. Goes on where the last call stopped, so that many small calls come round to every record.
-  std::size_t erase_expired(Timestamp now, std::size_t limit) { return core_->erase_expired(now, limit); }
+  std::size_t erase_expired(Timestamp now, std::size_t limit);
 
   /// Whether the process that began this attempt is dead: it was in progress in the log when this process
   /// opened the store, and another process had written that log. One that had the store open earlier in this
   /// process proves nothing.
-  bool holder_gone(const IdempotencyKey&, const Record& record) { return core_->holder_gone(record); }
+  bool holder_gone(const IdempotencyKey&, const Record& record);
 
   /// Writes again what is still current in all segments but the newest, and drops them; returns how many it
   /// dropped. Payments go on meanwhile. With `Housekeeping::background` this happens by itself.
-  std::size_t compact() { return core_->compact(); }
+  std::size_t compact();
 
-  FileStoreStats stats() const { return core_->stats(); }
+  FileStoreStats stats() const;
 
  private:
   /// A child of a fork has no threads to join and must not touch the parent's locks: it leaves all as it is.
   struct Close {
-    void operator()(Core* core) const noexcept {
-      if (core->is_own_process()) delete core;
-    }
+    void operator()(Core* core) const noexcept;
   };
 
   std::unique_ptr<Core, Close> core_;
@@ -175,5 +119,104 @@ class BasicFileStore {
 
 /// The store on the operating system's own files.
 using FileStore = BasicFileStore<>;
+
+// Not in the class, so that they are not inline: a program with several sources compiles them once where it
+// says `extern template class paidonce::BasicFileStore<>;` in all and `template class …` in one.
+
+template <FilePolicy Files, class Hash>
+BasicFileStore<Files, Hash>::BasicFileStore(const std::filesystem::path& directory, FileStoreOptions options,
+                                            Files files, Hash hash)
+    : core_(new Core(directory, std::move(options), std::move(files), std::move(hash))) {}
+
+template <FilePolicy Files, class Hash>
+std::optional<Record> BasicFileStore<Files, Hash>::find(const IdempotencyKey& key) {
+  core_->check_usable();
+  std::optional<Record> found;
+  core_->await(core_->index().find(core_->index().place_of(key), key, found));
+  return found;
+}
+
+template <FilePolicy Files, class Hash>
+std::optional<Record> BasicFileStore<Files, Hash>::insert(const IdempotencyKey& key, const Record& record) {
+  detail::FileWrite<Core> write(*core_, key, record);
+  detail::PendingFrame frame(detail::PendingFrame::Tells::waiter);
+  std::optional<Record> there;
+  for (;;) {
+    const auto found = write.insert(frame, there);
+    if (found.met == Core::Met::nothing) {
+      core_->commit().settle(frame);
+      core_->wrote();
+      return std::nullopt;
+    }
+    core_->await(found.awaited);
+    if (found.met == Core::Met::another) return there;
+  }
+}
+
+template <FilePolicy Files, class Hash>
+bool BasicFileStore<Files, Hash>::replace(const IdempotencyKey& key, Version expected, const Record& record) {
+  detail::FileWrite<Core> write(*core_, key, record);
+  detail::PendingFrame frame(detail::PendingFrame::Tells::waiter);
+  for (;;) {
+    const auto found = write.replace(frame, expected);
+    if (found.met == Core::Met::nothing) {
+      core_->commit().settle(frame);
+      core_->wrote();
+      return true;
+    }
+    core_->await(found.awaited);
+    if (found.met == Core::Met::another) return false;
+  }
+}
+
+template <FilePolicy Files, class Hash>
+std::size_t BasicFileStore<Files, Hash>::erase_expired(Timestamp now, std::size_t limit) {
+  return core_->erase_expired(now, limit);
+}
+
+template <FilePolicy Files, class Hash>
+bool BasicFileStore<Files, Hash>::holder_gone(const IdempotencyKey&, const Record& record) {
+  return core_->holder_gone(record);
+}
+
+template <FilePolicy Files, class Hash>
+std::size_t BasicFileStore<Files, Hash>::compact() {
+  return core_->compact();
+}
+
+template <FilePolicy Files, class Hash>
+FileStoreStats BasicFileStore<Files, Hash>::stats() const {
+  return core_->stats();
+}
+
+template <FilePolicy Files, class Hash>
+void BasicFileStore<Files, Hash>::Close::operator()(Core* core) const noexcept {
+  if (core->is_own_process()) delete core;
+}
+
+template <FilePolicy Files, class Hash>
+template <class Visitor>
+void BasicFileStore<Files, Hash>::scan(const ScanFilter& filter, Visitor&& visitor) {
+  core_->check_usable();
+  if (filter.limit == 0) return;
+  auto& shards = core_->index().shards();
+  auto cursor = shards.begin_of(filter.after);
+  std::vector<std::pair<std::string, Record>> page;
+  std::vector<const detail::PackedRecord*> room;
+  for (std::size_t visited = 0; !shards.at_end(cursor);) {
+    page.clear();
+    std::uint64_t awaited = 0;
+    shards.read_page(filter, cursor, room, [&](const detail::PackedRecord& block) {
+      const auto mark = detail::FrameMark::of(block);
+      if (mark.erased) return;
+      if (mark.awaited() > awaited) awaited = mark.awaited();
+      block.unpack(page.emplace_back(std::string(block.key()), Record{}).second);
+    });
+    core_->await(awaited);
+    for (const auto& [bytes, record] : page) {
+      if (!visitor(IdempotencyKey::from_bytes(bytes), record) || ++visited == filter.limit) return;
+    }
+  }
+}
 
 }  // namespace paidonce::inline v1
