@@ -28,7 +28,8 @@
 
 namespace paidonce::inline v1::file_format {
 
-static_assert(std::endian::native == std::endian::little, "paidonce: FileStore needs a little-endian machine");
+static_assert(std::endian::native == std::endian::little,
+              "paidonce: FileStore needs a little-endian machine");
 
 inline constexpr std::uint32_t version = 1;
 inline constexpr std::size_t segment_head_size = 128;
@@ -52,12 +53,12 @@ constexpr bool is_kind(unsigned value) noexcept { return value >= 1 && value <= 
 struct SegmentHead {
   StoreId store = {};
   std::uint64_t number = 0;
-  Sequence first_sequence = 1;       ///< of the first frame in it
-  Sequence synced = 0;               ///< all frames up to here, some perhaps in this file, were synced
-  std::uint64_t previous_end = 0;    ///< where the frames of the segment before end; 0: there was none
-  std::uint64_t oldest = 0;          ///< the oldest segment that still was part of the log
-  std::uint64_t size = 0;            ///< of this file, to which it was filled with zeros and synced before use
-  ProcessId opener = {};             ///< of the process that had the store open
+  Sequence first_sequence = 1;     ///< of the first frame in it
+  Sequence synced = 0;             ///< all frames up to here, some perhaps in this file, were synced
+  std::uint64_t previous_end = 0;  ///< where the frames of the segment before end; 0: there was none
+  std::uint64_t oldest = 0;        ///< the oldest segment that still was part of the log
+  std::uint64_t size = 0;          ///< of this file, to which it was filled with zeros and synced before use
+  ProcessId opener = {};           ///< of the process that had the store open
   std::int64_t created_at_unix_ms = 0;
 };
 
@@ -137,9 +138,9 @@ inline SegmentHeadBytes encode(const SegmentHead& head) noexcept {
 
 enum class HeadState : std::uint8_t {
   right,
-  unused,       ///< all zeros: a segment prepared ahead
-  newer,        ///< it verifies, but another version of the format wrote it
-  unreadable,   ///< anything else: torn, or damaged
+  unused,      ///< all zeros: a segment prepared ahead
+  newer,       ///< it verifies, but another version of the format wrote it
+  unreadable,  ///< anything else: torn, or damaged
 };
 
 /// Reads a head of `segment_head_size` bytes; `head` is filled where it is right.
@@ -173,7 +174,8 @@ struct FramePlace {
 
 /// The checksum of a frame whose payload has the checksum `payload_crc`. `head` is its 24 bytes; those of the
 /// checksum itself do not count.
-inline std::uint32_t frame_crc(std::uint32_t payload_crc, const char* head, const FramePlace& place) noexcept {
+inline std::uint32_t frame_crc(std::uint32_t payload_crc, const char* head,
+                               const FramePlace& place) noexcept {
   char rest[20 + 16 + 16];
   std::memcpy(rest, head, 4);
   std::memcpy(rest + 4, head + 8, 16);
