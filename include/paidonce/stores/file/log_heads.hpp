@@ -58,8 +58,6 @@ inline void check_neighbours(std::uint64_t number, const FoundSegment& before, c
   if (before.head.store != segment.head.store)
     throw_damaged(name, 16,
                   "this segment belongs to another store than " + file_format::segment_name(number - 1));
-  if (segment.head.first_sequence < before.head.first_sequence)
-    throw_damaged(name, 40, "this segment begins before " + file_format::segment_name(number - 1));
   if (segment.head.previous_end > before.file_size)
     throw_damaged(file_format::segment_name(number - 1), before.file_size,
                   "the file ends here, and its frames end at " + std::to_string(segment.head.previous_end) +
