@@ -56,13 +56,14 @@ class Disk {
   };
   struct Node {
     bool is_directory = false;
-    std::string cache, disk;                            // of a file: what a reader sees, and what is durable
-    std::vector<Range> unsynced;                        // where they may differ and a sync would write
-    std::vector<bool> blocks;                           // which have room on the disk
-    std::map<std::string, Inode> names, durable_names;  // of a directory
-    std::vector<Change> pending;                        // from the durable ones to the others
-    std::size_t opened = 0;                             // descriptors
-    std::map<int, int> locks;                           // by descriptor, as flock has them
+    std::string cache, disk;      // of a file: what a reader sees, and what is durable
+    std::vector<Range> unsynced;  // where they may differ and a sync would write
+    std::vector<bool> blocks;     // which have room on the disk
+    Inode parent = root;          // of a directory
+    std::map<std::string, Inode> names, durable_names;
+    std::vector<Change> pending;  // from the durable ones to the others
+    std::size_t opened = 0;       // descriptors
+    std::map<int, int> locks;     // by descriptor, as flock has them
   };
 
   Disk() { nodes_[root].is_directory = true; }
@@ -102,6 +103,7 @@ class Disk {
   Inode create(Inode directory, const std::string& name, bool is_directory) {
     const Inode made = next_++;
     nodes_[made].is_directory = is_directory;
+    nodes_[made].parent = directory;
     Node& in = node(directory);
     in.names[name] = made;
     in.pending.push_back({"", name, made});

@@ -30,6 +30,8 @@ struct Machine {
   Disk disk;
   int next_descriptor = 1000;
   bool on_network = false;
+  enum class Direct : std::uint8_t { works, is_not_opened, is_not_written };
+  Direct direct = Direct::works;  ///< what becomes of O_DIRECT
 };
 
 class DiskFiles {
@@ -39,6 +41,8 @@ class DiskFiles {
 
   int open_at(int directory, const char* name, int flags) {
     const std::lock_guard lock(mutex());
+    if ((flags & O_DIRECT) != 0 && process_->machine->direct == Machine::Direct::is_not_opened)
+      return fail(EINVAL);
     Disk::Inode in = Disk::root;
     std::string last;
     Disk::Inode inode = 0;
@@ -52,7 +56,7 @@ class DiskFiles {
       in = opened->inode;
       if (!disk().node(in).is_directory) return fail(ENOTDIR);
       last = path;
-      inode = path == "." ? in : disk().find(in, path);
+      inode = path == "." ? in : path == ".." ? disk().node(in).parent : disk().find(in, path);
     }
     if (inode != 0 && (flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) return fail(EEXIST);
     if (inode == 0) {
@@ -226,6 +230,8 @@ class DiskFiles {
     const Open* const opened = descriptor(fd);
     if (!opened || (opened->flags & O_ACCMODE) == O_RDONLY) return fail(EBADF);
     if (is_misaligned(*opened, from, size, at)) return fail(EINVAL);
+    if ((opened->flags & O_DIRECT) != 0 && process_->machine->direct == Machine::Direct::is_not_written)
+      return fail(EINVAL);
     const std::size_t written = disk().write(opened->inode, static_cast<std::size_t>(at),
                                              {static_cast<const char*>(from), size}, synced);
     if (written == 0 && size > 0) return fail(ENOSPC);

@@ -155,13 +155,13 @@ class FaultyFiles {
   }
   ssize_t read(int fd, void* to, std::size_t size, off_t at) {
     const auto fault = plan_.next(FileCall::read);
-    if (fault && fault->does == FileFault::Does::does_half) size = (size + 1) / 2;
+    if (fault && fault->does == FileFault::Does::does_half) size = half_of(size);
     return carry_out(fault, [&] { return under_.read(fd, to, size, at); });
   }
   ssize_t write(int fd, const void* from, std::size_t size, off_t at) {
     const auto fault = plan_.next(FileCall::write);
     if (fault) {
-      const std::size_t half = (size + 1) / 2;
+      const std::size_t half = half_of(size);
       switch (fault->does) {
         case FileFault::Does::does_half: return under_.write(fd, from, half, at);
         case FileFault::Does::dies_halfway: write_unsynced(fd, from, half, at); break;
@@ -220,6 +220,11 @@ class FaultyFiles {
       if (fault && fault->does == FileFault::Does::fails && fault->error != EINTR && !plan_.dead())
         under_.fail_sync(fd);
     return carry_out(fault, call);
+  }
+  /// In whole sectors where all of it is: direct writes have no others.
+  static std::size_t half_of(std::size_t size) {
+    const std::size_t half = (size + 1) / 2;
+    return size % 512 == 0 ? (half + 511) / 512 * 512 : half;
   }
   void write_unsynced(int fd, const void* from, std::size_t size, off_t at) {
     if constexpr (requires { under_.write_unsynced(fd, from, size, at); })
