@@ -383,6 +383,21 @@ TEST_CASE("trimmed segments may be there or not, in any combination", "[store][f
   }
 }
 
+TEST_CASE("the head of a trimmed segment need not be right", "[store][file][recovery][trim]") {
+  FilesByName files = trimmed_log().files();
+  files[name(2)][17] ^= 1;
+  LogReading reading = read_log(files);
+  INFO(reading.why);
+  REQUIRE(reading.accepted());
+  CHECK(reading.segments() == Numbers{3, 4, 5});
+  CHECK(reading.log.leftovers == Names{name(1), name(2)});
+  files[name(3)][17] ^= 1;
+  reading = read_log(files);
+  CHECK(reading.corrupt());
+  CHECK_THAT(reading.why, support::contains(name(3)));
+  CHECK_THAT(reading.why, support::contains("does not verify"));
+}
+
 TEST_CASE("a segment that is trimmed by no frame must be there", "[store][file][recovery][trim]") {
   const FilesByName all = trimmed_log().files();
   for (std::uint64_t number : {3U, 4U}) {
