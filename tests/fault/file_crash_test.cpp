@@ -96,6 +96,22 @@ TEST_CASE("what is read after a kill is not gone after a power loss", "[store][f
         }) > 600);
 }
 
+TEST_CASE("a store that fills segment after segment can be killed and lose its power",
+          "[store][file][fault]") {
+  const Script script(1, 3900, 60);
+  const auto direct = GENERATE(Machine::Direct::works, Machine::Direct::is_not_opened);
+  CAPTURE(direct == Machine::Direct::works);
+  std::uint64_t seed = 1;
+  CHECK(at_every_call(script, 7, direct, [&](Played& played, const std::string& context) {
+          for (const Loss& loss : losses(seed += 10)) {
+            Expectations expect = played.expect;
+            reopen_and_look(played.machine->disk.after_power_loss(loss), script, expect, describe(loss));
+            if (!report(expect, context)) return false;
+          }
+          return true;
+        }) > 100);
+}
+
 TEST_CASE("opening can be killed at any call, again and again", "[store][file][fault]") {
   const Script script;
   const auto direct = GENERATE(Machine::Direct::works, Machine::Direct::is_not_opened);

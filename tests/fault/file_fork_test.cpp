@@ -40,6 +40,7 @@ int in_child(const Body& body) {
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
+    ::alarm(30);  // what waits for a thread of the parent waits for ever
     int status = 99;
     try {
       status = body();

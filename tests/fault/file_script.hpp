@@ -77,10 +77,12 @@ inline Record record_of(const Step& step) {
 
 /// The script: payments that begin, save checkpoints, end in every way, are asked for again; many at once;
 /// results that fill segments, and one that is larger than a segment; retention that ends; compaction; and
-/// closing and opening in between. `rounds` repeats it with other keys.
+/// closing and opening in between. `rounds` repeats it with other keys; `fills` payments have results of
+/// `large` bytes.
 class Script {
  public:
-  explicit Script(unsigned rounds = 1, std::size_t large = 3900) : large_(large) {
+  explicit Script(unsigned rounds = 1, std::size_t large = 3900, unsigned fills = 5)
+      : large_(large), fills_(fills) {
     for (unsigned round = 0; round < rounds; ++round) add_round(round * 100);
   }
   const std::vector<Step>& steps() const { return steps_; }
@@ -124,9 +126,9 @@ class Script {
     add(Does::reopen);
     find(k + 3);
     change(k + 8, 10, State::declined, 1500);
-    for (unsigned full = 9; full < 14; ++full) {  // segments are filled
-      begin(k + full);
-      change(k + full, 10, State::succeeded, large_);
+    for (unsigned full = 0; full < fills_; ++full) {  // segments are filled
+      begin(k + 30 + full);
+      change(k + 30 + full, 10, State::succeeded, large_);
     }
     change(k + 1, 13, State::succeeded, large_);
     begin(k + 14);
@@ -150,6 +152,7 @@ class Script {
 
   std::vector<Step> steps_;
   std::size_t large_;
+  unsigned fills_;
   unsigned keys_ = 0;
 };
 
