@@ -1,6 +1,7 @@
 // pay_orders with a store that outlives it: killed at any moment and started again with the same input, it
 // charges no order twice.
 
+#include <chrono>
 #include <random>
 #include <string>
 #include <vector>
@@ -157,6 +158,7 @@ TEST_CASE("an order that was under way when pay_orders was killed is never blind
   provider.await(1);
   CHECK(first.kill() == 128 + SIGKILL);
   provider.answer();
+  const auto killed = std::chrono::steady_clock::now();
 
   SECTION("the provider lists the charge") {
     provider.list("a", 450);
@@ -184,6 +186,8 @@ TEST_CASE("an order that was under way when pay_orders was killed is never blind
     CHECK(paid.line(2).at("status") == "paid");
     CHECK(provider.keys() == Strings(2, provider.keys().front()));
   }
+  // Nobody waited for the lease, of 30 seconds, of a process that is dead.
+  CHECK(std::chrono::steady_clock::now() - killed < std::chrono::seconds(20));
 }
 
 TEST_CASE("a store that another pay_orders has open is refused, and nothing is sent",
