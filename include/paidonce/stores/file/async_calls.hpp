@@ -142,7 +142,13 @@ void begin_write(Core& core, const IdempotencyKey& key, const Record& record, Ha
   core.commit().start_thread();
   auto call = std::make_unique<AsyncWrite<Core, Handler, Step>>(core, key, record, std::move(handler),
                                                                 std::move(step));
-  call.release()->go();
+  AsyncWrite<Core, Handler, Step>* const going = call.release();
+  try {
+    going->go();
+  } catch (...) {  // before anything was queued
+    delete going;
+    throw;
+  }
 }
 
 template <class Core, class Handler>

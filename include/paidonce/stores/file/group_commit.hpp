@@ -20,6 +20,7 @@
 
 #include <sched.h>
 
+#include <paidonce/detail/background_thread.hpp>
 #include <paidonce/detail/signals_blocked.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/stores/file/pending_frame.hpp>
@@ -130,9 +131,7 @@ class GroupCommit {
   void start_thread() {
     if (started_.load(std::memory_order_acquire)) return;
     const std::lock_guard hold(mutex_);
-    if (!try_start_thread())
-      throw Error(errc::store_unavailable,
-                  "the store's commit thread cannot be started: raise the limit of threads");
+    start_thread_locked();
   }
 
   /// Counts the groups; the same number twice means that the same group was being gathered.
@@ -184,12 +183,15 @@ class GroupCommit {
       }
     }
     Sequence last = 0;
+    std::uint64_t records = 0;
     for (PendingFrame* frame = batch.first; frame; frame = frame->next) {
       frame->durable = durable;
       last = frame->sequence;
+      if (frame->carries == PendingFrame::Carries::frame && frame->is_of_a_record()) ++records;
     }
-    writes_.store(writes_.load(std::memory_order_relaxed) + batch.size, std::memory_order_relaxed);
-    if (durable) durable_.store(last, std::memory_order_release);
+    if (!durable) return;
+    writes_.store(writes_.load(std::memory_order_relaxed) + records, std::memory_order_relaxed);
+    durable_.store(last, std::memory_order_release);
   }
 
   [[gnu::cold]] void fail(const char* why) noexcept {
@@ -277,12 +279,14 @@ class GroupCommit {
   }
 
   /// Under the mutex.
+  void start_thread_locked() {
+    if (started_.load(std::memory_order_relaxed)) return;
+    thread_ = start_store_thread([this] { run(); });
+    started_.store(true, std::memory_order_release);
+  }
   bool try_start_thread() noexcept {
-    if (started_.load(std::memory_order_relaxed)) return true;
     try {
-      const SignalsBlocked blocked;
-      thread_ = std::thread([this] { run(); });
-      started_.store(true, std::memory_order_release);
+      start_thread_locked();
       return true;
     } catch (...) {
       return false;

@@ -6,7 +6,7 @@
 #include <mutex>
 #include <thread>
 
-#include <paidonce/detail/signals_blocked.hpp>
+#include <paidonce/detail/background_thread.hpp>
 
 namespace paidonce::inline v1::detail {
 
@@ -22,8 +22,7 @@ class Housekeeper {
   /// there can be no thread.
   template <class Work>
   void start(Work work) {
-    const SignalsBlocked blocked;
-    thread_ = std::thread([this, work]() noexcept {
+    thread_ = start_store_thread([this, work]() noexcept {
       std::unique_lock hold(mutex_);
       while (!stopping()) {
         poked_ = false;

@@ -32,6 +32,10 @@ struct PendingFrame {
     payload_crc = crc32c(0, bytes.data(), bytes.size());
   }
 
+  bool is_of_a_record() const noexcept {
+    return kind == file_format::Kind::put || kind == file_format::Kind::erase;
+  }
+
   std::size_t size() const noexcept {
     return carries == Carries::frame ? file_format::frame_head_size + payload.size() : 0;
   }

@@ -9,7 +9,7 @@
 #include <thread>
 #include <utility>
 
-#include <paidonce/detail/signals_blocked.hpp>
+#include <paidonce/detail/background_thread.hpp>
 #include <paidonce/stores/file/chunk_queue.hpp>
 #include <paidonce/stores/file/format.hpp>
 #include <paidonce/stores/file/log_reader.hpp>
@@ -23,8 +23,7 @@ class ReadingThread {
  public:
   template <class Read>
   ReadingThread(ChunkQueue& queue, Read read) : queue_(queue) {
-    const SignalsBlocked blocked;
-    thread_ = std::thread([&queue, read] { read_into(queue, read); });
+    thread_ = start_store_thread([&queue, read] { read_into(queue, read); });
   }
   ~ReadingThread() {
     queue_.give_up();
