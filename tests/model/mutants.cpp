@@ -1,9 +1,12 @@
 // mutants --headers <include directory> --model <directory> --work <directory> --compiler <c++>
 //         [--list <file>] [--only <part of a name>] [--jobs <n>] [--walks <n>] [--states <n>] [--seed <n>]
+//         [--tests <directory> --main <objects and libraries>]
 //
 // Breaks each rule of the protocol on its own, in private copies of the headers, and runs the simulator on
-// the result: it must find the fault. Prints a table; exit status 0 when the simulator passes unbroken and
-// catches every mutant, 1 when not, 2 for bad usage or a mutant that does not apply or compile.
+// the result: it must find the fault. A mutant with a line `by <file>` is to be caught by that test instead,
+// which is compiled from the directory of the tests; --main is what gives it a main function. Prints a table;
+// exit status 0 when the simulator passes unbroken and catches every mutant, 1 when not, 2 for bad usage or a
+// mutant that does not apply or compile.
 
 #include <atomic>
 #include <cctype>
@@ -15,6 +18,7 @@
 #include <iterator>
 #include <map>
 #include <mutex>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -29,7 +33,7 @@ struct Edit {
   std::string file, find, replace;
 };
 struct Mutant {
-  std::string name, rule;
+  std::string name, rule, test;
   std::vector<Edit> edits;
 };
 struct Verdict {
@@ -61,11 +65,13 @@ std::vector<Mutant> parse(const fs::path& path) {
   for (std::string line; std::getline(lines, line);) {
     if (line.empty() || line[0] == '#') continue;
     if (line.rfind("@ ", 0) == 0)
-      mutants.push_back({line.substr(2), "", {}});
+      mutants.push_back({line.substr(2), "", "", {}});
     else if (mutants.empty())
       throw std::runtime_error("a line before the first mutant: " + line);
     else if (line.rfind("rule ", 0) == 0)
       mutants.back().rule = line.substr(5);
+    else if (line.rfind("by ", 0) == 0)
+      mutants.back().test = line.substr(3);
     else if (line.rfind("file ", 0) == 0)
       mutants.back().edits.push_back({line.substr(5), "", ""});
     else if (!mutants.back().edits.empty() && line[0] == '-')
@@ -113,10 +119,16 @@ class Runner {
   explicit Runner(std::map<std::string, std::string> options) : options_(std::move(options)) {}
 
   int run() {
-    std::vector<Mutant> mutants{{"(nothing broken)", "", {}}};
+    std::vector<Mutant> mutants;
     const std::string list = option("--list", option("--model", "") + "/mutants.txt");
     for (Mutant& mutant : parse(list))
       if (mutant.name.find(option("--only", "")) != std::string::npos) mutants.push_back(std::move(mutant));
+    const std::size_t broken = mutants.size();
+    std::set<std::string> tests;
+    for (const Mutant& mutant : mutants) tests.insert(mutant.test);
+    for (const std::string& test : tests)
+      mutants.insert(mutants.begin(),
+                     {test.empty() ? "(nothing broken)" : "(nothing broken) " + test, "", test, {}});
     std::printf("seed %s\n%-66s %-7s %8s  %s\n", option("--seed", "1").c_str(), "mutant", "rule", "seconds",
                 "verdict");
     std::atomic<std::size_t> next{0};
@@ -135,7 +147,7 @@ class Runner {
         }
       });
     for (std::thread& thread : threads) thread.join();
-    std::printf("%zu mutants, %d not as they should be\n", mutants.size() - 1, bad.load());
+    std::printf("%zu mutants, %d not as they should be\n", broken, bad.load());
     return bad == 0 ? 0 : 1;
   }
 
@@ -151,7 +163,8 @@ class Runner {
     try {
       const fs::path place = fs::path(option("--work", ".")) / ("mutant" + std::to_string(number));
       prepare(place, mutant);
-      verdict = compile_and_run(place, mutant.edits.empty());
+      verdict = mutant.test.empty() ? compile_and_run(place, mutant.edits.empty())
+                                    : compile_and_test(place, mutant.test, mutant.edits.empty());
       if (verdict.good) fs::remove_all(place);
     } catch (const std::exception& error) {
       verdict.text = std::string("UNUSABLE: ") + error.what();
@@ -164,9 +177,10 @@ class Runner {
     fs::remove_all(place);
     fs::create_directories(place / "model");
     fs::copy(fs::path(option("--headers", "")) / "paidonce", place / "paidonce", fs::copy_options::recursive);
-    for (const auto& entry : fs::directory_iterator(option("--model", "")))
-      if (entry.path().extension() == ".hpp" || entry.path().filename() == "simulator.cpp")
-        fs::copy_file(entry.path(), place / "model" / entry.path().filename());
+    if (mutant.test.empty())
+      for (const auto& entry : fs::directory_iterator(option("--model", "")))
+        if (entry.path().extension() == ".hpp" || entry.path().filename() == "simulator.cpp")
+          fs::copy_file(entry.path(), place / "model" / entry.path().filename());
     for (const Edit& edit : mutant.edits)
       write_file(place / edit.file, edited(read(place / edit.file), edit));
   }
@@ -198,6 +212,25 @@ class Runner {
     return verdict;
   }
 
+  /// A test of Catch2, up to its first failure. One that does not come to an end has caught it, too.
+  Verdict compile_and_test(const fs::path& place, const std::string& test, bool must_pass) {
+    const std::string at = "'" + place.string() + "'", tests = option("--tests", "");
+    const std::string compile = option("--compiler", "c++") + " -std=c++20 -O0 -w -pthread -I" + at + " -I'" +
+                                tests + "' " + option("--defines", "") + " '" + tests + "/" + test + "' " +
+                                option("--main", "") + " -o " + at + "/test > " + at + "/log 2>&1";
+    Verdict verdict;
+    if (std::system(compile.c_str()) != 0) {
+      verdict.text = "UNUSABLE: does not compile, see " + (place / "log").string();
+      return verdict;
+    }
+    const int status =
+        std::system(("timeout 400 " + at + "/test --abort '~[soak]~[.]' > " + at + "/log 2>&1").c_str());
+    verdict.good = (status == 0) == must_pass;
+    verdict.text = must_pass ? (status == 0 ? "passes" : "FAILS, see " + (place / "log").string())
+                             : (status == 0 ? "SURVIVED " + test : "caught by " + test);
+    return verdict;
+  }
+
   std::map<std::string, std::string> options_;
   std::mutex printing_;
 };
@@ -207,7 +240,8 @@ class Runner {
 int main(int argc, char** argv) {
   std::map<std::string, std::string> options;
   for (int i = 1; i + 1 < argc; i += 2) options[argv[i]] = argv[i + 1];
-  if (argc % 2 == 0 || !options.count("--headers") || !options.count("--model")) {
+  if (argc % 2 == 0 || !options.count("--headers") ||
+      !(options.count("--model") || options.count("--list"))) {
     std::fprintf(
         stderr,
         "usage: mutants --headers <dir> --model <dir> --work <dir> --compiler <c++> [--only <text>] ...\n");
