@@ -54,7 +54,7 @@ class FileStoreCore {
         opener_(this_process()),
         recovered_(recover()),
         log_(files_, directory_.fd(), recovered_,
-             {options_.durability, options_.segment_bytes, longest_frame_, opener_}) {
+             {options_.durability, largest_segment(), longest_frame_, opener_}) {
     commit_.begin_behind(recovered_.last_sequence);
     recovered_.tail.clear();
     recovered_.tail.shrink_to_fit();
@@ -96,9 +96,10 @@ class FileStoreCore {
   class Room {
    public:
     /// For a begin, throws `store_replaced` too.
-    Room(FileStoreCore& core, std::size_t size, Purpose purpose) : core_(core), size_(size) {
+    Room(FileStoreCore& core, std::size_t size, Purpose purpose)
+        : core_(core), size_(size), beginning_(core.beginning_, purpose == Purpose::begin ? 1 : 0) {
+      if (purpose == Purpose::begin) group_ = core_.check_directory();  // before there is room to give back
       core_.take_room(size, purpose);
-      if (purpose == Purpose::begin) group_ = core_.check_directory();
     }
     ~Room() {
       if (size_ > 0) core_.log_.supply().give_room(static_cast<std::int64_t>(size_));
@@ -111,8 +112,21 @@ class FileStoreCore {
     }
 
    private:
+    /// Counts a begin as unfinished before the index does, so that begins of one moment see each other.
+    struct Counted {
+      Counted(std::atomic<std::uint64_t>& all, std::uint64_t own) noexcept : count(all), by(own) {
+        count.fetch_add(by, std::memory_order_relaxed);
+      }
+      ~Counted() { count.fetch_sub(by, std::memory_order_relaxed); }
+      Counted(const Counted&) = delete;
+      Counted& operator=(const Counted&) = delete;
+      std::atomic<std::uint64_t>& count;
+      const std::uint64_t by;
+    };
+
     FileStoreCore& core_;
     std::size_t size_;
+    const Counted beginning_;
     std::uint64_t group_ = 0;  // that was being gathered when the directory was looked at
   };
 
@@ -217,10 +231,18 @@ class FileStoreCore {
         "the fork");
   }
 
+  /// A segment holds the longest frame wherever that falls, also one that compaction copies.
+  std::uint64_t largest_segment() const noexcept {
+    const std::uint64_t needed = 3 * std::uint64_t{longest_frame_};
+    return options_.segment_bytes > needed ? options_.segment_bytes : needed;
+  }
+
   RecoveredLog recover() {
     RecoveredLog recovered = recover_log(
         files_, directory_.fd(),
         [this](file_format::Kind kind, Sequence sequence, std::string_view payload) {
+          const std::size_t frame = file_format::frame_head_size + payload.size();
+          if (frame > longest_frame_) longest_frame_ = frame;
           if (kind == file_format::Kind::put)
             index_.recover_put(sequence, payload);
           else if (kind == file_format::Kind::erase)
@@ -265,12 +287,12 @@ class FileStoreCore {
   }
 
   bool try_take_room(std::size_t size, Purpose purpose) noexcept {
-    const std::uint64_t unfinished = index_.unfinished();
+    const std::uint64_t unfinished = index_.unfinished() + beginning_.load(std::memory_order_relaxed);
     const std::uint64_t reserve = options_.reserve_bytes;
     auto& supply = log_.supply();
     std::uint64_t left = 0;
     if (purpose == Purpose::begin)
-      left = (unfinished + 1 + supply.ready_count() + 1) * reserve + kept_free_ + size;
+      left = (unfinished + supply.ready_count() + 1) * reserve + kept_free_ + size;  // it is among these
     else if (purpose == Purpose::erase_or_copy)
       left = (unfinished + supply.ready_count() + 1) * reserve;
     else if (size > reserve)
@@ -380,7 +402,7 @@ class FileStoreCore {
 
   const OwnProcess process_;
   const FileStoreOptions options_;
-  const std::size_t longest_frame_;
+  std::size_t longest_frame_;      // that the options allow or, opened with larger ones before, the log holds
   const std::uint64_t kept_free_;  // for sweeps and compaction, when the disk is full
   Files files_;
   StoreDirectory<Files> directory_;
@@ -392,6 +414,7 @@ class FileStoreCore {
   Log log_;
 
   std::atomic<std::uint64_t> looked_at_group_{0};
+  std::atomic<std::uint64_t> beginning_{0};  // begins on their way into the index
   alignas(64) std::atomic<std::uint64_t> poked_at_{0};
   std::atomic<std::uint64_t> compacted_{0}, compaction_failures_{0};
   std::mutex compacting_;

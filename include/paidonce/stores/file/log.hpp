@@ -9,12 +9,15 @@
 #include <cstring>
 #include <deque>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <paidonce/detail/signals_blocked.hpp>
 #include <paidonce/errors.hpp>
+#include <paidonce/stores/file/file_calls.hpp>
 #include <paidonce/stores/file/format.hpp>
 #include <paidonce/stores/file/pending_frame.hpp>
 #include <paidonce/stores/file/recovery.hpp>
@@ -43,8 +46,10 @@ class FileLog {
         directory_(directory),
         store_(recovered.store),
         terms_(terms),
-        supply_(files, directory, terms.durability, number_behind(recovered) + 1, sizes_of(terms)),
+        supply_(files, directory, terms.durability, fresh_number(recovered) + 1, sizes_of(terms)),
         segments_(recovered.segments.begin(), recovered.segments.end()) {
+    if (last_is_replaced(recovered)) segments_.pop_back();
+    sync_recovered();
     begin_fresh(recovered);
   }
 
@@ -69,14 +74,18 @@ class FileLog {
 
   /// Cuts the segment that was left last to what is in it, once the one behind it is on disk: so the absence
   /// of that one can be noticed. What fails here is of no consequence.
-  void cut_left_segment() {
+  void cut_left_segment() noexcept {
+    const NotCancellable whole;
     LogSegment left;
     {
       const std::lock_guard hold(segments_mutex_);
       if (!cut_ || cut_->first_sequence > on_disk_.load(std::memory_order_acquire)) return;
       left = *std::exchange(cut_, std::nullopt);
     }
-    cut(left);
+    try {
+      cut(left);
+    } catch (const std::bad_alloc&) {
+    }
   }
 
   SegmentSupply<Files>& supply() noexcept { return supply_; }
@@ -129,10 +138,15 @@ class FileLog {
   static constexpr std::size_t flush_from = std::size_t{4} << 20;
   static constexpr std::size_t first_room = std::size_t{384} << 10;  // small: an opening waits for it
 
-  static std::uint64_t number_behind(const RecoveredLog& recovered) noexcept {
-    const std::uint64_t last =
-        recovered.segments.empty() ? recovered.trimmed : recovered.segments.back().number;
-    return last + 1;
+  /// Whether nothing in the last segment is recorded as synced: its head then may be in the page cache alone,
+  /// so that the fresh segment cannot lean on it and takes its place.
+  static bool last_is_replaced(const RecoveredLog& recovered) noexcept {
+    return !recovered.segments.empty() && recovered.segments.back().end == file_format::segment_head_size;
+  }
+
+  static std::uint64_t fresh_number(const RecoveredLog& recovered) noexcept {
+    if (recovered.segments.empty()) return recovered.trimmed + 1;
+    return recovered.segments.back().number + (last_is_replaced(recovered) ? 0 : 1);
   }
 
   /// Small at first, for small stores, and then each twice as large.
@@ -144,6 +158,17 @@ class FileLog {
     return {next < largest ? next : largest, largest, smallest};
   }
 
+  /// What was read may be in the page cache alone, whatever its frames say: copied from a backup a moment
+  /// ago, or written under `Durability::process_crash`.
+  void sync_recovered() {
+    if (terms_.durability == Durability::process_crash) return;
+    for (const LogSegment& segment : segments_) {
+      const std::string name = file_format::segment_name(segment.number);
+      const OpenFile<Files> file = open_file(files_, directory_, name, O_RDONLY);
+      if (files_.sync_data(file.fd()) != 0) throw_file_error(errno, "cannot sync " + name);
+    }
+  }
+
   void begin_fresh(const RecoveredLog& recovered) {
     const std::uint64_t room = first_room < terms_.largest_segment ? first_room : terms_.largest_segment;
     std::uint64_t size = file_format::segment_head_size + room;
@@ -151,9 +176,13 @@ class FileLog {
     SegmentInTheMaking<Files> making(files_, directory_, size, terms_.durability);
     while (!making.filled()) making.step();
 
-    number_ = number_behind(recovered);
+    number_ = fresh_number(recovered);
     last_ = recovered.last_sequence - recovered.tail.size();
-    begin_buffer(making.size(), segments_.empty() ? 0 : segments_.back().end, recovered.last_sequence);
+    const std::optional<LogSegment> before =
+        segments_.empty() ? std::nullopt : std::optional<LogSegment>(segments_.back());
+    std::uint64_t previous_end = before ? before->end : 0;
+    if (!before && number_ > 1) previous_end = file_format::segment_head_size;  // of one that was trimmed
+    begin_buffer(making.size(), previous_end, recovered.last_sequence);
     synced_ = last_;
     for (const TailFrame& frame : recovered.tail)
       append(frame.kind, frame.sequence, frame.payload,
@@ -164,9 +193,10 @@ class FileLog {
     keep_last_block();
     synced_ = last_;
     supply_.give_room(static_cast<std::int64_t>(current_.size - end_));
-    for (const LogSegment& segment : recovered.segments)
-      closed_bytes_.fetch_add(segment.end, std::memory_order_relaxed);
+    for (const LogSegment& segment : segments_)
+      if (segment.number != number_) closed_bytes_.fetch_add(segment.end, std::memory_order_relaxed);
     clear_away(recovered);
+    if (before) cut(*before);
   }
 
   /// What is not part of the log any more. What cannot be removed is found again by the next opening.
@@ -175,7 +205,6 @@ class FileLog {
     for (const std::string& name : recovered.leftovers)
       if (name != fresh && name != file_format::temporary_name)
         uninterrupted([&] { return files_.unlink_at(directory_, name.c_str()); });
-    if (!recovered.segments.empty()) cut(recovered.segments.back());
   }
 
   void cut(const LogSegment& segment) {
