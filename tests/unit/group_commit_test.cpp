@@ -135,6 +135,22 @@ TEST_CASE("a frame that tells nobody goes with the next that does", "[store][fil
   CHECK(commit.is_durable(silent.sequence));
 }
 
+TEST_CASE("frames that tell nobody are out of their group before somebody else may commit",
+          "[store][file][group_commit]") {
+  // Whoever led the group still goes through it then, and they may be gone: a wait behind them may be over.
+  FakeLog log;
+  Commit commit(log);
+  Frame first, third;
+  Frame second(PendingFrame::Tells::nobody), fourth(PendingFrame::Tells::nobody);
+  for (Frame* frame : {&first, &second, &third, &fourth}) commit.submit(*frame);
+  commit.settle(first);
+  CHECK(first.next == &third);
+  CHECK(third.next == nullptr);
+  CHECK((second.durable && fourth.durable));
+  CHECK(log.all() == up_to(4));
+  commit.settle(third);
+}
+
 TEST_CASE("a failed commit fails its group and all after it, and nothing is committed again",
           "[store][file][group_commit]") {
   FakeLog log;

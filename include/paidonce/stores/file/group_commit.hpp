@@ -168,8 +168,9 @@ class GroupCommit {
     return batch;
   }
 
-  /// As the committer.
-  void commit(const Batch& batch) noexcept {
+  /// As the committer. Takes frames that tell nobody out of the batch: they may be gone as soon as a later
+  /// group is settled, and so as soon as somebody else commits.
+  void commit(Batch& batch) noexcept {
     last_group_ = batch.size;
     bool durable = false;
     if (!failed_.load(std::memory_order_relaxed)) {
@@ -184,11 +185,16 @@ class GroupCommit {
     }
     Sequence last = 0;
     std::uint64_t records = 0;
+    PendingFrame** kept_at = &batch.first;
     for (PendingFrame* frame = batch.first; frame; frame = frame->next) {
       frame->durable = durable;
       last = frame->sequence;
       if (frame->carries == PendingFrame::Carries::frame && frame->is_of_a_record()) ++records;
+      if (frame->tells == PendingFrame::Tells::nobody) continue;
+      *kept_at = frame;
+      kept_at = &frame->next;
     }
+    *kept_at = nullptr;
     if (!durable) return;
     writes_.store(writes_.load(std::memory_order_relaxed) + records, std::memory_order_relaxed);
     durable_.store(last, std::memory_order_release);
@@ -213,7 +219,7 @@ class GroupCommit {
         frame->next = nullptr;
         *call_at = frame;
         call_at = &frame->next;
-      } else if (frame->tells == PendingFrame::Tells::waiter && frame != own) {
+      } else if (frame != own) {
         wake(*frame, PendingFrame::settled);
       }
       frame = next;
@@ -238,7 +244,7 @@ class GroupCommit {
   void lead(PendingFrame& own) noexcept {
     gather();
     std::unique_lock hold(mutex_);
-    const Batch batch = take_queue();
+    Batch batch = take_queue();
     hold.unlock();
     commit(batch);
     hold.lock();
@@ -317,7 +323,7 @@ class GroupCommit {
         committer_ = Committer::nobody;
         continue;
       }
-      const Batch batch = take_queue();
+      Batch batch = take_queue();
       hold.unlock();
       commit(batch);
       PendingFrame* const called = tell(batch, nullptr);
