@@ -578,21 +578,26 @@ TEST_CASE("only what lasts can be asked for: the same records come of it, from f
 
 TEST_CASE("the last frame of a key is known, of more keys than are kept some", "[store][file][recovery]") {
   detail::LatestFrames latest;
+  const std::string_view few = "abaaba";
+  const auto note = [&](std::uint32_t frame) {
+    return latest.note(few.substr(frame, 1), frame, [&](std::uint32_t at) { return few.substr(at, 1); });
+  };
   latest.clear();
-  CHECK(latest.note("a", 0) == detail::LatestFrames::none);
-  CHECK(latest.note("b", 1) == detail::LatestFrames::none);
-  CHECK(latest.note("a", 2) == 0);
-  CHECK(latest.note("a", 3) == 2);
-  CHECK(latest.note("b", 4) == 1);
+  CHECK(note(0) == detail::LatestFrames::none);
+  CHECK(note(1) == detail::LatestFrames::none);
+  CHECK(note(2) == 0);
+  CHECK(note(3) == 2);
+  CHECK(note(4) == 1);
   latest.clear();
-  CHECK(latest.note("a", 5) == detail::LatestFrames::none);
+  CHECK(note(5) == detail::LatestFrames::none);
   std::vector<std::string> keys;
   for (int i = 0; i < 20'000; ++i) keys.push_back("key-" + std::to_string(i));
+  const auto key_of = [&](std::uint32_t frame) { return std::string_view(keys[frame % 100'000]); };
   for (std::uint32_t i = 0; i < keys.size(); ++i)
-    REQUIRE(latest.note(keys[i], i) == detail::LatestFrames::none);
+    REQUIRE(latest.note(keys[i], i, key_of) == detail::LatestFrames::none);
   std::size_t known = 0;
   for (std::uint32_t i = 0; i < keys.size(); ++i) {
-    const std::uint32_t found = latest.note(keys[i], 100'000 + i);
+    const std::uint32_t found = latest.note(keys[i], 100'000 + i, key_of);
     if (found != detail::LatestFrames::none) REQUIRE(found == i);
     known += found != detail::LatestFrames::none ? 1U : 0U;
   }

@@ -73,7 +73,7 @@ class BasicMemoryStore {
     }
     table.reserve();
     count_one();
-    table.add(std::move(packed), place.hash.tag);
+    table.add(std::move(packed), place.hash);
     return there;
   }
 

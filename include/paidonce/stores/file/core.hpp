@@ -238,20 +238,18 @@ class FileStoreCore {
   }
 
   RecoveredLog recover() {
-    RecoveredLog recovered = recover_log(
-        files_, directory_.fd(),
-        [this](file_format::Kind kind, Sequence sequence, std::string_view payload) {
-          const std::size_t frame = file_format::frame_head_size + payload.size();
-          if (frame > longest_frame_) longest_frame_ = frame;
-          if (kind == file_format::Kind::put)
-            index_.recover_put(sequence, payload);
-          else if (kind == file_format::Kind::erase)
-            index_.recover_erase(payload);
-        },
+    const auto take_over = [this](LogChunk& chunk, std::uint64_t done, std::uint64_t all) {
+      for (const LogFrame& frame : chunk.frames)
+        if (file_format::frame_head_size + frame.payload.size() > longest_frame_)
+          longest_frame_ = file_format::frame_head_size + frame.payload.size();
+      index_.recover(chunk, done, all);
+    };
+    RecoveredLog recovered = recover_chunks(
+        files_, directory_.fd(), FramesWanted::lasting, [this](LogChunk& chunk) { index_.prepare(chunk); },
+        take_over,
         [this](std::uint64_t done, std::uint64_t all) {
           if (options_.progress) options_.progress({FileStoreProgress::Phase::opening, done, all});
-        },
-        FramesWanted::lasting);
+        });
     if (recovered.segments.empty()) {
       directory_.check_fit_for_new_store(recovered.others);
       directory_.sync_parent();

@@ -14,8 +14,8 @@
 
 #include <paidonce/key.hpp>
 #include <paidonce/record.hpp>
+#include <paidonce/stores/file/chunk_queue.hpp>
 #include <paidonce/stores/file/format.hpp>
-#include <paidonce/stores/file/packed_payload.hpp>
 #include <paidonce/stores/file/pending_frame.hpp>
 #include <paidonce/stores/memory/record_shards.hpp>
 
@@ -107,7 +107,7 @@ class DurableIndex {
       table.reserve();
       const PackedRecord& added = *packed;
       room.use();
-      table.add(std::move(packed), place.hash.tag);
+      table.add(std::move(packed), place.hash);
       queue(frame, added);
       return {};
     }
@@ -186,33 +186,49 @@ class DurableIndex {
     return true;
   }
 
-  // ---- while the store is opened, by one thread ----
+  // ---- while the store is opened ----
 
-  /// What a frame of the log says. `bytes` add up.
-  void recover_put(Sequence sequence, std::string_view bytes) {
-    const IdempotencyKey key = IdempotencyKey::from_bytes(packed_layout(bytes)->key);
-    const Place place = shards_.place_of(key);
-    Packed packed = PackedRecord::copy_of(bytes, place.hash.order, FrameMark::size);
-    Table::check_address(packed);
-    FrameMark{.sequence = sequence}.put(*packed);
-    Table& table = place.shard.table;
-    count(*packed);
-    if (const std::size_t at = table.find(place.hash, key.bytes()); at != Table::nowhere) {
-      uncount(*table.block(at));
-      packed = table.exchange(at, std::move(packed));
-      return;
+  /// Makes the blocks of what a chunk of the log puts. Any thread may do so, in any order of chunks.
+  void prepare(LogChunk& chunk) const {
+    for (LogFrame& frame : chunk.frames) {
+      if (frame.key.empty()) continue;
+      frame.hash = shards_.hash_of(frame.key);
+      if (frame.kind != file_format::Kind::put) continue;
+      frame.block =
+          PackedRecord::copy_of(frame.payload, shards_.within_shard(frame.hash).order, FrameMark::size);
+      Table::check_address(frame.block);
+      FrameMark{.sequence = frame.sequence}.put(*frame.block);
+      frame.state = frame.block->state();
     }
-    table.reserve();
-    table.add(std::move(packed), place.hash.tag);
   }
 
-  void recover_erase(std::string_view key_bytes) {
-    const IdempotencyKey key = IdempotencyKey::from_bytes(key_bytes);
-    const Place place = shards_.place_of(key);
-    const std::size_t at = place.shard.table.find(place.hash, key.bytes());
-    if (at == Table::nowhere) return;
-    uncount(*place.shard.table.block(at));
-    place.shard.table.erase(at);
+  /// Takes over what a prepared chunk says. One thread does so, chunk after chunk. `done` of `all` bytes of
+  /// the log were taken over before.
+  void recover(LogChunk& chunk, std::uint64_t done, std::uint64_t all) {
+    constexpr std::size_t ahead = 16;  // frames whose places are asked for
+    const double growth = done > all / 16 ? static_cast<double>(all) / static_cast<double>(done) : 0;
+    Counts counts;
+    for (std::size_t i = 0; i < chunk.frames.size(); ++i) {
+      if (i + ahead < chunk.frames.size()) shards_.prefetch(chunk.frames[i + ahead].hash);
+      LogFrame& frame = chunk.frames[i];
+      if (frame.key.empty()) continue;
+      const Place place = shards_.place_of(frame.hash);
+      Table& table = place.shard.table;
+      const std::size_t at = table.find(place.hash, frame.key);
+      if (at != Table::nowhere) counts.remove(*table.block(at));
+      if (frame.kind == file_format::Kind::erase) {
+        if (at != Table::nowhere) table.erase(at);
+        continue;
+      }
+      counts.add(1, frame.state, file_format::frame_head_size + frame.payload.size());
+      if (at != Table::nowhere) {
+        table.exchange(at, std::move(frame.block));
+      } else {
+        table.reserve_growing_to(static_cast<std::size_t>(static_cast<double>(table.size()) * growth));
+        table.add(std::move(frame.block), place.hash);
+      }
+    }
+    count(counts);
   }
 
   /// Calls `look(block)` for all records.
@@ -257,15 +273,36 @@ class DurableIndex {
     commit_.submit(frame, [&](Sequence sequence) { FrameMark{.sequence = sequence}.put(block); });
   }
 
+  /// What records come to, and what is added to that; both modulo 2^64.
+  struct Counts {
+    std::uint64_t records = 0, unfinished = 0, live_bytes = 0;
+
+    void add(const PackedRecord& block) noexcept { add(1, block.state(), frame_size(block)); }
+    void remove(const PackedRecord& block) noexcept {
+      add(~std::uint64_t{0}, block.state(), frame_size(block));
+    }
+    /// `times` may be -1.
+    void add(std::uint64_t times, State state, std::uint64_t bytes) noexcept {
+      records += times;
+      live_bytes += times * bytes;
+      if (is_unfinished(state)) unfinished += times;
+    }
+  };
+
+  void count(const Counts& added) noexcept {
+    records_.fetch_add(added.records, std::memory_order_relaxed);
+    live_bytes_.fetch_add(added.live_bytes, std::memory_order_relaxed);
+    if (added.unfinished != 0) unfinished_.fetch_add(added.unfinished, std::memory_order_relaxed);
+  }
   void count(const PackedRecord& block) noexcept {
-    records_.fetch_add(1, std::memory_order_relaxed);
-    live_bytes_.fetch_add(frame_size(block), std::memory_order_relaxed);
-    if (is_unfinished(block.state())) unfinished_.fetch_add(1, std::memory_order_relaxed);
+    Counts counts;
+    counts.add(block);
+    count(counts);
   }
   void uncount(const PackedRecord& block) noexcept {
-    records_.fetch_sub(1, std::memory_order_relaxed);
-    live_bytes_.fetch_sub(frame_size(block), std::memory_order_relaxed);
-    if (is_unfinished(block.state())) unfinished_.fetch_sub(1, std::memory_order_relaxed);
+    Counts counts;
+    counts.remove(block);
+    count(counts);
   }
 
   Shards shards_;

@@ -101,13 +101,12 @@ class LogScan {
   void on_frame(const file_format::FrameHead& head, std::uint64_t offset, std::string_view payload,
                 std::uint64_t segment, LogChunk& chunk) {
     bool fits = false;
+    PackedLayout layout;
     std::string_view key;
     switch (head.kind) {
       case file_format::Kind::put:
-        if (const auto layout = packed_layout(payload)) {
-          fits = true;
-          key = layout->key;
-        }
+        fits = read_layout(payload, layout);
+        key = layout.key;
         break;
       case file_format::Kind::erase:
         fits = is_key_bytes(payload);
@@ -128,11 +127,11 @@ class LogScan {
     claim(head.synced, segment, offset);
 
     if (wanted_ == FramesWanted::lasting && !key.empty()) {
-      const std::uint32_t superseded = latest_.note(key, static_cast<std::uint32_t>(chunk.frames.size()));
-      if (superseded != LatestFrames::none) chunk.frames[superseded] = LogChunk::passed_over;
+      const std::uint32_t before = latest_.note(key, static_cast<std::uint32_t>(chunk.frames.size()),
+                                                [&](std::uint32_t at) { return chunk.frames[at].key; });
+      if (before != LatestFrames::none) chunk.frames[before].superseded = true;
     }
-    const auto payload_at = static_cast<std::size_t>(payload.data() - chunk.bytes.get());
-    chunk.frames.push_back(static_cast<std::uint32_t>(payload_at - file_format::frame_head_size));
+    chunk.frames.push_back({.kind = head.kind, .sequence = head.sequence, .payload = payload, .key = key});
   }
 
   [[noreturn, gnu::cold]] void damaged(std::uint64_t number, std::uint64_t offset,
@@ -234,6 +233,8 @@ class LogScan {
               ++frames_;
             });
       });
+      if (wanted_ == FramesWanted::lasting)
+        std::erase_if(chunk.frames, [](const LogFrame& frame) { return frame.superseded; });
       const std::string_view rest = bytes.substr(walked.bytes);
       const std::size_t need = walked.end == WalkEnd::more ? wanted(head, rest) : 0;
       offset += walked.bytes;

@@ -45,28 +45,27 @@ Integer integer_at(std::string_view bytes, std::size_t at) noexcept {
   return file_format::detail::get<Integer>(bytes.data() + at);
 }
 
-/// Nothing for bytes that do not add up.
-inline std::optional<PackedLayout> packed_layout(std::string_view bytes) noexcept {
+/// Fills what is as `PackedLayout{}`. False for bytes that do not add up.
+inline bool read_layout(std::string_view bytes, PackedLayout& found) noexcept {
   using L = PackedLayout;
-  if (bytes.size() < L::head + L::narrow) return std::nullopt;
+  if (bytes.size() < L::head + L::narrow) return false;
   const auto state = integer_at<std::uint8_t>(bytes, L::state_at);
   const auto layout = integer_at<std::uint8_t>(bytes, L::layout_at);
   const unsigned algorithm = layout >> 1U;
   if (state < 1 || state > 5 || algorithm > static_cast<unsigned>(FingerprintAlgorithm::hmac_sha_256))
-    return std::nullopt;
+    return false;
   if (algorithm == 0) {
     std::uint64_t digest[4];
     std::memcpy(digest, bytes.data() + L::digest_at, sizeof digest);
-    if ((digest[0] | digest[1] | digest[2] | digest[3]) != 0) return std::nullopt;
+    if ((digest[0] | digest[1] | digest[2] | digest[3]) != 0) return false;
   }
 
-  L found;
   std::size_t at = L::head;
   if ((layout & 1) == 0) {
     const auto created = integer_at<std::uint64_t>(bytes, L::created_at_at);
     for (std::int64_t& time : found.times) {
       const auto distance = integer_at<std::int32_t>(bytes, at);
-      if (distance == INT32_MIN) return std::nullopt;
+      if (distance == INT32_MIN) return false;
       if (distance != L::not_set)
         time = static_cast<std::int64_t>(created + static_cast<std::uint64_t>(std::int64_t{distance}));
       at += 4;
@@ -80,7 +79,7 @@ inline std::optional<PackedLayout> packed_layout(std::string_view bytes) noexcep
     found.sizes[5] = integer_at<std::uint8_t>(bytes, at + 9);
     at = L::head + L::narrow;
   } else {
-    if (bytes.size() < L::head + L::wide) return std::nullopt;
+    if (bytes.size() < L::head + L::wide) return false;
     for (std::int64_t& time : found.times) {
       time = integer_at<std::int64_t>(bytes, at);
       at += 8;
@@ -96,10 +95,16 @@ inline std::optional<PackedLayout> packed_layout(std::string_view bytes) noexcep
   const std::size_t key_size = integer_at<std::uint16_t>(bytes, L::key_size_at);
   std::uint64_t expected = at + key_size;
   for (const std::uint32_t size : found.sizes) expected += size;
-  if (bytes.size() != expected) return std::nullopt;
+  if (bytes.size() != expected) return false;
   found.key = bytes.substr(at, key_size);
   found.texts = bytes.substr(at + key_size);
-  if (!is_key_bytes(found.key)) return std::nullopt;
+  return is_key_bytes(found.key);
+}
+
+/// Nothing for bytes that do not add up.
+inline std::optional<PackedLayout> packed_layout(std::string_view bytes) noexcept {
+  PackedLayout found;
+  if (!read_layout(bytes, found)) return std::nullopt;
   return found;
 }
 

@@ -41,6 +41,7 @@ class ReadingThread {
       error = std::current_exception();
     }
     queue.end(std::move(error));
+    queue.prepare_rest();
   }
 
  private:
@@ -51,46 +52,51 @@ class ReadingThread {
 /// A log of more bytes than this is read by a thread of its own, beside the one that uses it.
 inline constexpr std::uint64_t small_log = std::uint64_t{4} << 20;
 
-/// Reads the log in a directory. `apply(Kind, Sequence, std::string_view payload)` is called on this thread
-/// for every frame that counts and is wanted, in order; the payload lives until it returns.
-/// `progress(bytes_done, bytes_in_all)` is called on this thread from time to time. What they throw comes
-/// out. Where this throws, frames may have been applied that are to be thrown away.
+/// Reads the log in a directory. `prepare(LogChunk&)` is called for every chunk of frames that count, in any
+/// order and on this thread or another, and then `use(LogChunk&, bytes_done, bytes_in_all)` on this thread,
+/// in order; what they point to lives until that returns. `progress(bytes_done, bytes_in_all)` is called on
+/// this thread from time to time. What they throw comes out. Where this throws, frames may have been used
+/// that are to be thrown away.
 ///
 /// Throws `store_corrupt`, naming file and offset, `unsupported_format`, and `store_unavailable` where a call
 /// fails.
-template <FilePolicy Files, class Apply, class Progress>
-RecoveredLog recover_log(Files& files, int directory, Apply&& apply, Progress&& progress,
-                         FramesWanted wanted = FramesWanted::all) {
+template <FilePolicy Files, class Use, class Progress>
+RecoveredLog recover_chunks(Files& files, int directory, FramesWanted wanted, ChunkQueue::Prepare prepare,
+                            Use&& use, Progress&& progress) {
   LogScan<Files> scan(files, directory, wanted);
   if (scan.empty()) return scan.result();
   std::uint64_t done = 0;
   const auto use_all = [&](ChunkQueue& queue) {
     while (std::optional<LogChunk> chunk = queue.next()) {
-      for (const std::uint32_t at : chunk->frames) {
-        if (at == LogChunk::passed_over) continue;
-        const char* const frame = chunk->bytes.get() + at;
-        file_format::FrameHead head;
-        FramesVersion1::decode_unverified(frame, head);
-        apply(head.kind, head.sequence,
-              std::string_view(frame + file_format::frame_head_size, head.payload_size));
-      }
+      use(*chunk, done, scan.bytes());
       done += chunk->used;
       queue.give_back(std::move(*chunk));
       progress(done, scan.bytes());
     }
   };
   if (scan.bytes() <= small_log) {
-    ChunkQueue queue(0);
+    ChunkQueue queue(0, std::move(prepare));
     scan.read(queue);
     queue.end(nullptr);
     use_all(queue);
   } else {
-    ChunkQueue queue(4);
+    ChunkQueue queue(8, std::move(prepare));
     const ReadingThread reading(queue, [&] { scan.read(queue); });
     use_all(queue);
   }
   progress(scan.bytes(), scan.bytes());
   return scan.result();
+}
+
+/// The same, frame by frame: calls `apply(Kind, Sequence, std::string_view payload)` for every frame that
+/// counts and is wanted, in order.
+template <FilePolicy Files, class Apply, class Progress>
+RecoveredLog recover_log(Files& files, int directory, Apply&& apply, Progress&& progress,
+                         FramesWanted wanted = FramesWanted::all) {
+  const auto use = [&](const LogChunk& chunk, auto...) {
+    for (const LogFrame& frame : chunk.frames) apply(frame.kind, frame.sequence, frame.payload);
+  };
+  return recover_chunks(files, directory, wanted, {}, use, progress);
 }
 
 }  // namespace paidonce::inline v1::detail

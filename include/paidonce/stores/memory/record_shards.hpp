@@ -8,9 +8,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include <paidonce/digest/hash64.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/key.hpp>
 #include <paidonce/store.hpp>
@@ -60,16 +62,36 @@ class RecordShards {
   }
 
   /// The shard of a key, with the memory already asked for where a search will begin.
-  Place place_of(const IdempotencyKey& key) const {
-    const auto [shard, hash] = hash_of(key);
-    Place place{shards_[shard], hash};
-    place.shard.table.prefetch(hash);
+  Place place_of(const IdempotencyKey& key) const { return place_of(hash_(key)); }
+
+  /// The same, of a key that has this hash.
+  Place place_of(std::uint64_t hash) const {
+    const auto [shard, within] = split(hash);
+    Place place{shards_[shard], within};
+    place.shard.table.prefetch(within);
     return place;
+  }
+
+  /// Asks for that memory only.
+  void prefetch(std::uint64_t hash) const noexcept {
+    const auto [shard, within] = split(hash);
+    shards_[shard].table.prefetch(within);
+  }
+
+  /// What a table looks at of this hash.
+  TableHash within_shard(std::uint64_t hash) const noexcept { return split(hash).second; }
+
+  /// The hash of the key with these `bytes()`.
+  std::uint64_t hash_of(std::string_view key) const {
+    if constexpr (std::is_same_v<Hash, KeyHash>)
+      return hash64(key);  // what the key would carry
+    else
+      return hash_(IdempotencyKey::from_bytes(key));
   }
 
   Cursor begin_of(std::string_view after) const {
     if (after.empty()) return {};
-    const auto [shard, hash] = hash_of(IdempotencyKey::from_bytes(after));
+    const auto [shard, hash] = split(hash_(IdempotencyKey::from_bytes(after)));
     return {shard, hash.order, std::string(after)};
   }
   bool at_end(const Cursor& cursor) const noexcept { return cursor.shard >= count_; }
@@ -150,8 +172,7 @@ class RecordShards {
   }
 
   /// The highest bits choose the shard, the next 32 the home in its table, the lowest are the tag.
-  std::pair<std::size_t, TableHash> hash_of(const IdempotencyKey& key) const {
-    const std::uint64_t hash = hash_(key);
+  std::pair<std::size_t, TableHash> split(std::uint64_t hash) const noexcept {
     return {bits_ == 0 ? 0 : static_cast<std::size_t>(hash >> (64 - bits_)),
             {static_cast<std::uint32_t>((hash << bits_) >> 32), static_cast<std::uint16_t>(hash)}};
   }

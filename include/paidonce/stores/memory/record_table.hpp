@@ -71,16 +71,19 @@ class RecordTable {
   }
 
   /// Makes room for one more. Throws std::bad_alloc, having changed nothing.
-  void reserve() {
-    if (slots() == nullptr)
-      rehash(first_bits);
-    else if (size_ + 1 > capacity() / 4 * 3)
-      rehash(bits() + 1);
+  void reserve() { reserve_growing_to(0); }
+
+  /// The same; where the table has to grow, it grows for so many in all.
+  void reserve_growing_to(std::size_t expected) {
+    if (slots() != nullptr && size_ + 1 <= capacity() / 4 * 3) return;
+    unsigned fitting = slots() == nullptr ? first_bits : bits() + 1;
+    while (fitting < 32 && expected > (std::size_t{1} << fitting) / 4 * 3) ++fitting;
+    rehash(fitting);
   }
 
   /// Adds a block whose key is not there, once there is room.
-  void add(PackedRecord::Owner block, std::uint16_t tag) noexcept {
-    place(slots(), bits(), encode(block.release(), tag));
+  void add(PackedRecord::Owner block, TableHash hash) noexcept {
+    place(slots(), bits(), hash.order, encode(block.release(), hash.tag));
     ++size_;
   }
 
@@ -135,9 +138,9 @@ class RecordTable {
   }
   static std::uint16_t tag(Slot slot) noexcept { return static_cast<std::uint16_t>(slot); }
 
-  static void place(Slot* slots, unsigned bits, Slot slot) noexcept {
+  static void place(Slot* slots, unsigned bits, std::uint32_t order, Slot slot) noexcept {
     const std::size_t mask = (std::size_t{1} << bits) - 1;
-    std::size_t at = address(slot)->hash() >> (32 - bits);
+    std::size_t at = order >> (32 - bits);
     while (slots[at] != 0) at = (at + 1) & mask;
     slots[at] = slot;
   }
@@ -149,7 +152,7 @@ class RecordTable {
     constexpr std::size_t ahead = 12;
     for (std::size_t at = 0; at < end; ++at) {
       if (at + ahead < end) __builtin_prefetch(block(at + ahead));
-      if (slots()[at] != 0) place(fresh.get(), new_bits, slots()[at]);
+      if (slots()[at] != 0) place(fresh.get(), new_bits, block(at)->hash(), slots()[at]);
     }
     delete[] slots();
     slots_.store(fresh.release(), std::memory_order_relaxed);
