@@ -207,8 +207,8 @@ class FileStoreCore {
     stats.log_bytes = log_.log_bytes();
     const auto segments = log_.segments();
     stats.segments = segments.size();
-    for (const LogSegment& segment : segments) stats.disk_bytes += segment.size;
-    stats.disk_bytes += log_.ready_bytes();
+    for (const LogSegment& segment : segments) stats.disk_bytes += segment.end;
+    stats.disk_bytes += segments.back().size - segments.back().end + log_.ready_bytes();
     stats.writes = commit_.writes();
     stats.groups = commit_.group();
     stats.compacted = compacted_.load(std::memory_order_relaxed);
@@ -292,7 +292,7 @@ class FileStoreCore {
     if (purpose == Purpose::begin)
       left = (unfinished + supply.ready_count() + 1) * reserve + kept_free_ + size;  // it is among these
     else if (purpose == Purpose::erase_or_copy)
-      left = (unfinished + supply.ready_count() + 1) * reserve;
+      left = (unfinished + supply.ready_count() + 1) * reserve + (size > reserve ? size : 0);
     else if (size > reserve)
       left = (unfinished > 0 ? unfinished - 1 : 0) * reserve + size;
     return supply.take_room(static_cast<std::int64_t>(size), static_cast<std::int64_t>(left));

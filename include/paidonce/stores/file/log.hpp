@@ -62,7 +62,7 @@ class FileLog {
         flush();
         sync();
         begin_next(frame->sequence);
-      } else if (end_ - buffer_begin_ > flush_from) {
+      } else if (end_ - buffer_begin_ + frame->size() > buffer_.size()) {
         flush();
       }
       append(frame->kind, frame->sequence, frame->payload, frame->payload_crc);
@@ -135,7 +135,7 @@ class FileLog {
   }
 
  private:
-  static constexpr std::size_t flush_from = std::size_t{4} << 20;
+  static constexpr std::size_t least_buffer = std::size_t{512} << 10;
   static constexpr std::size_t first_room = std::size_t{384} << 10;  // small: an opening waits for it
 
   /// Whether nothing in the last segment is recorded as synced: its head then may be in the page cache alone,
@@ -176,6 +176,10 @@ class FileLog {
     SegmentInTheMaking<Files> making(files_, directory_, size, terms_.durability);
     while (!making.filled()) making.step();
 
+    // For good: a commit allocates nothing. All of the tail goes out at once.
+    const std::uint64_t longest = size - room > terms_.longest_frame ? size - room : terms_.longest_frame;
+    buffer_ = AlignedBuffer(static_cast<std::size_t>(
+        block_end((longest > least_buffer ? longest : least_buffer) + 2 * file_block)));
     number_ = fresh_number(recovered);
     last_ = recovered.last_sequence - recovered.tail.size();
     const std::optional<LogSegment> before =
@@ -266,34 +270,23 @@ class FileLog {
     head.created_at_unix_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                                   std::chrono::system_clock::now().time_since_epoch())
                                   .count();
-    buffer_begin_ = end_ = 0;
-    if (buffer_.size() > 0) std::memset(buffer_.data(), 0, buffer_.size());
-    make_room(file_format::segment_head_size);
+    buffer_begin_ = 0;
+    std::memset(buffer_.data(), 0, buffer_.size());
     const auto bytes = file_format::encode(head);
     std::memcpy(buffer_.data(), bytes.data(), bytes.size());
     end_ = bytes.size();
     flushed_ = 0;
   }
 
+  /// The buffer has room for it.
   void append(file_format::Kind kind, Sequence sequence, std::string_view payload,
               std::uint32_t payload_crc) {
-    make_room(file_format::frame_head_size + payload.size());
     char* const to = buffer_.data() + (end_ - buffer_begin_);
     const file_format::FrameHead head{kind, static_cast<std::uint32_t>(payload.size()), sequence, synced_};
     file_format::encode(head, payload_crc, {store_, number_, end_}, to);
     if (!payload.empty()) std::memcpy(to + file_format::frame_head_size, payload.data(), payload.size());
     end_ += file_format::frame_head_size + payload.size();
     last_ = sequence;
-  }
-
-  void make_room(std::size_t size) {
-    const auto used = static_cast<std::size_t>(end_ - buffer_begin_);
-    const std::uint64_t needed = block_end(used + size);
-    if (needed <= buffer_.size()) return;
-    AlignedBuffer larger(static_cast<std::size_t>(needed < 65536 ? 65536 : needed + needed / 2) / file_block *
-                         file_block);
-    if (used > 0) std::memcpy(larger.data(), buffer_.data(), used);
-    buffer_ = std::move(larger);
   }
 
   /// Writes what is in the buffer. What stands in its last block is written again by the next flush.
@@ -303,7 +296,7 @@ class FileLog {
     const std::uint64_t from = whole_blocks ? buffer_begin_ : flushed_;
     const std::uint64_t to = whole_blocks ? block_end(end_) : end_;
     write_all(files_, current_.file.fd(), buffer_.data() + (from - buffer_begin_),
-              static_cast<std::size_t>(to - from), from, file_format::segment_name(current_.number));
+              static_cast<std::size_t>(to - from), from, current_.name);
     keep_last_block();
   }
 

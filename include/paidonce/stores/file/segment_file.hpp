@@ -58,6 +58,7 @@ struct SegmentFile {
   SyncBy sync_by = SyncBy::call;
   std::uint64_t number = 0;
   std::uint64_t size = 0;
+  std::string name = {};
 };
 
 /// Makes what was written to the file durable. Throws where that fails; the file is then not to be used any
@@ -65,7 +66,7 @@ struct SegmentFile {
 template <FilePolicy Files>
 void sync_segment(Files& files, const SegmentFile<Files>& segment) {
   if (segment.sync_by == SyncBy::call && files.sync_data(segment.file.fd()) != 0)
-    throw_file_error(errno, "cannot sync " + file_format::segment_name(segment.number));
+    throw_file_error(errno, "cannot sync " + segment.name);
 }
 
 /// Opens a segment that is ready, for writing to the disk: directly where the file system can.
@@ -73,7 +74,9 @@ template <FilePolicy Files>
 SegmentFile<Files> open_segment(Files& files, int directory, std::uint64_t number, std::uint64_t size,
                                 SyncBy sync_by) {
   const int flags = sync_by == SyncBy::write ? O_RDWR | O_DIRECT | O_DSYNC : O_RDWR;
-  return {open_file(files, directory, file_format::segment_name(number), flags), sync_by, number, size};
+  std::string name = file_format::segment_name(number);
+  OpenFile<Files> file = open_file(files, directory, name, flags);
+  return {std::move(file), sync_by, number, size, std::move(name)};
 }
 
 /// One segment being prepared. Not thread-safe.

@@ -31,6 +31,13 @@ class SegmentSupply {
         next_number_(next_number),
         sizes_(sizes) {}
 
+  SegmentSupply(const SegmentSupply&) = delete;
+  SegmentSupply& operator=(const SegmentSupply&) = delete;
+  /// What is half made takes no room on the disk behind it.
+  ~SegmentSupply() {
+    if (making_) files_.unlink_at(directory_, file_format::temporary_name);
+  }
+
   /// Bytes for frames in the segments that are ready and in the rest of the one that is written.
   std::int64_t room() const noexcept { return room_.load(std::memory_order_relaxed); }
 
