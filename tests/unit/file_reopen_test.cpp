@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -184,6 +185,28 @@ TEST_CASE("records that were longer than is allowed by now are compacted", "[sto
   StoreOn<DiskFiles> store("/store", small_options(), DiskFiles(machine));
   CHECK(store.stats().records == 4);
   CHECK(store.find(key_of(0)).value().response.size() == 500'000);
+}
+
+TEST_CASE("the loss of the newest segment is noticed where the one before could be filled to its last byte",
+          "[store][file][reopen]") {
+  FileStoreOptions options = small_options();
+  options.segment_bytes = std::size_t{256} << 10;
+  const auto machine = machine_with(Disk());
+  {
+    StoreOn<DiskFiles> store("/store", options, DiskFiles(machine));
+    const std::uint64_t size = store.stats().disk_bytes;
+    int number = 1000;  // with keys of one length
+    store.insert(key_of(number++), ended(1, 1000));
+    const std::uint64_t frame = store.stats().log_bytes - file_format::segment_head_size;
+    while (size - store.stats().log_bytes > 2 * frame) store.insert(key_of(number++), ended(1, 1000));
+    const std::uint64_t left = size - store.stats().log_bytes;
+    store.insert(key_of(number++), ended(1, static_cast<std::size_t>(left + 1000 - frame)));
+    while (store.stats().log_bytes < size + size / 2) store.insert(key_of(number++), ended(1, 1000));
+    REQUIRE(store.stats().segments == 2);
+  }
+  Disk& disk = machine->disk;
+  disk.unlink(disk.find("/store"), file_format::segment_name(2));
+  CHECK_THROWS_AS(StoreOn<DiskFiles>("/store", options, DiskFiles(machine)), Error);
 }
 
 TEST_CASE("begins that are refused for a moved directory take no room", "[store][file][reopen]") {

@@ -66,7 +66,7 @@ class FileStoreCore {
     housekeeper_.stop();
     try {
       const auto [used, size] = log_.fill();
-      if (!commit_.failed() && used + file_format::frame_head_size <= size) {
+      if (!commit_.failed() && used + file_format::frame_head_size < size) {
         PendingFrame closed(PendingFrame::Tells::waiter);
         closed.carry(file_format::Kind::closed, {});
         commit_.submit(closed);

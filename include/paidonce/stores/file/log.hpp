@@ -58,7 +58,7 @@ class FileLog {
   void commit(const PendingFrame* first) {
     for (const PendingFrame* frame = first; frame; frame = frame->next) {
       if (frame->carries == PendingFrame::Carries::nothing) continue;
-      if (end_ + frame->size() > current_.size) {
+      if (end_ + frame->size() >= current_.size) {  // never to its last byte: what is left shows by its cut
         flush();
         sync();
         begin_next(frame->sequence);
