@@ -13,11 +13,20 @@
 #include "elsewhere.hpp"
 #include "support/catch.hpp"
 
+// [declared]
+extern template class paidonce::BasicFileStore<>;
+extern template class paidonce::IdempotencyGuard<paidonce::FileStore>;
+// [/declared]
+
 using namespace paidonce;
 
 namespace file_store {
 
-PaymentResult<std::string> look_up(const IdempotencyKey&) { return succeeded("receipt 17"); }
+PaymentResult<std::string> look_up(const IdempotencyKey& key) {
+  if (key.text() == "order-7") return in_doubt("the provider does not answer");
+  if (key.text() == "order-8") return not_executed("the provider has never heard of it");
+  return succeeded("receipt 17");
+}
 
 // [open]
 std::optional<FileStore> open_payments(const std::filesystem::path& directory) {
@@ -33,15 +42,26 @@ std::optional<FileStore> open_payments(const std::filesystem::path& directory) {
 
 // [settle]
 std::size_t settle_what_was_left(IdempotencyGuard<FileStore>& payments) {
-  std::vector<IdempotencyKey> left;
-  const ScanFilter unfinished{.states = {State::in_progress, State::in_doubt}, .limit = 100'000};
-  payments.store().scan(unfinished, [&](const IdempotencyKey& key, const Record& record) {
-    if (record.state == State::in_doubt || payments.store().holder_gone(key, record)) left.push_back(key);
-    return true;  // go on
-  });
-  for (const IdempotencyKey& key : left)
-    (void)payments.reconcile<std::string>(key, [&](const Record&) { return look_up(key); });
-  return left.size();
+  std::size_t settled = 0;
+  ScanFilter unfinished{.states = {State::in_progress, State::in_doubt}, .limit = 1000};  // at a time
+  for (std::size_t seen = unfinished.limit; seen == unfinished.limit;) {
+    std::vector<IdempotencyKey> left;
+    std::string last;
+    seen = 0;
+    payments.store().scan(unfinished, [&](const IdempotencyKey& key, const Record& record) {
+      ++seen;
+      last = key.bytes();
+      if (record.state == State::in_doubt || payments.store().holder_gone(key, record)) left.push_back(key);
+      return true;  // go on
+    });
+    for (const IdempotencyKey& key : left) {
+      const auto found = payments.reconcile<std::string>(key, [&](const Record&) { return look_up(key); });
+      const Status status = found.status();
+      if (status == Status::completed || status == Status::not_executed) ++settled;  // the rest is in doubt
+    }
+    unfinished.after = last;  // the next scan goes on behind it
+  }
+  return settled;
 }
 // [/settle]
 
@@ -95,7 +115,9 @@ TEST_CASE("a file store is opened with options, and says why it cannot be", "[do
 
 TEST_CASE("what an earlier process left is settled, and calls need not wait", "[docs]") {
   const integration::ElsewhereForNow elsewhere;
-  FileStore store{"payments.store"};
+  FileStoreOptions options;
+  options.durability = Durability::process_crash;  // quick
+  FileStore store{"payments.store", options};
   const IdempotencyKey key{"coffee-shop", "order-1001"};
   Record record;
   record.state = State::in_doubt;
@@ -107,7 +129,16 @@ TEST_CASE("what an earlier process left is settled, and calls need not wait", "[
   });
   // [/async]
   CHECK(stored.get_future().get());
+  for (int order = 1; order <= 1000; ++order)  // with the one above: more than a scan lists
+    REQUIRE_FALSE(store.insert({"coffee-shop", "order-" + std::to_string(order)}, record));
   IdempotencyGuard<FileStore> payments{std::move(store)};
-  CHECK(file_store::settle_what_was_left(payments) == 1);
+  CHECK(file_store::settle_what_was_left(payments) == 1000);
   CHECK(payments.find(key)->state == State::succeeded);
+  CHECK(payments.store().stats().unfinished == 1);
+  CHECK(payments.find({"coffee-shop", "order-7"})->state == State::in_doubt);
 }
+
+// [compiled]
+template class paidonce::BasicFileStore<>;
+template class paidonce::IdempotencyGuard<paidonce::FileStore>;
+// [/compiled]
