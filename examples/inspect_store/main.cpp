@@ -68,7 +68,8 @@ void declare(CLI::App& app, Options& options) {
       "Exit status: 0 done; 1 show: no such key; 2 bad usage, or no store that can be read; 3 the store is "
       "in "
       "use;\n"
-      "4 the store is damaged.");
+      "4 the store is damaged.\n"
+      "Example: inspect_store payments.store list --state unfinished");
 }
 
 std::string bytes_of(const std::string& text, const char* name) {
