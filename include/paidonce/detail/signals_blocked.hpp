@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <csignal>
+#include <ctime>
 
 namespace paidonce::inline v1::detail {
 
@@ -21,6 +22,33 @@ class SignalsBlocked {
 
  private:
   sigset_t before_;
+};
+
+/// A write beyond the process's limit of file size fails with EFBIG on this thread while it lives, instead of
+/// ending the process by a signal.
+class FileSizeSignalBlocked {
+ public:
+  FileSizeSignalBlocked() {
+    sigset_t pending;
+    sigpending(&pending);
+    was_pending_ = sigismember(&pending, SIGXFSZ) == 1;
+    sigemptyset(&signal_);
+    sigaddset(&signal_, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &signal_, &before_);
+  }
+  ~FileSizeSignalBlocked() {
+    if (!was_pending_) {
+      const timespec at_once{};
+      sigtimedwait(&signal_, nullptr, &at_once);
+    }
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  FileSizeSignalBlocked(const FileSizeSignalBlocked&) = delete;
+  FileSizeSignalBlocked& operator=(const FileSizeSignalBlocked&) = delete;
+
+ private:
+  sigset_t signal_, before_;
+  bool was_pending_ = false;
 };
 
 /// This thread cannot be cancelled while it lives: it is in the middle of something that others wait for.

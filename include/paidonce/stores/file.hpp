@@ -26,9 +26,11 @@
 #include <paidonce/store.hpp>
 #include <paidonce/stores/file/async_calls.hpp>
 #include <paidonce/stores/file/core.hpp>
+#include <paidonce/stores/file/file_calls.hpp>
 #include <paidonce/stores/file/file_write.hpp>
 #include <paidonce/stores/file/files.hpp>
 #include <paidonce/stores/file/options.hpp>
+#include <paidonce/stores/file/sweep.hpp>
 
 namespace paidonce::inline v1 {
 
@@ -125,8 +127,11 @@ using FileStore = BasicFileStore<>;
 
 template <FilePolicy Files, class Hash>
 BasicFileStore<Files, Hash>::BasicFileStore(const std::filesystem::path& directory, FileStoreOptions options,
-                                            Files files, Hash hash)
-    : core_(new Core(directory, std::move(options), std::move(files), std::move(hash))) {}
+                                            Files files, Hash hash) try
+    : core_(new Core(directory, std::move(options), std::move(files), std::move(hash))) {
+} catch (const Error& error) {
+  detail::throw_named(error, directory.string());
+}
 
 template <FilePolicy Files, class Hash>
 std::optional<Record> BasicFileStore<Files, Hash>::find(const IdempotencyKey& key) {
@@ -171,7 +176,10 @@ bool BasicFileStore<Files, Hash>::replace(const IdempotencyKey& key, Version exp
 
 template <FilePolicy Files, class Hash>
 std::size_t BasicFileStore<Files, Hash>::erase_expired(Timestamp now, std::size_t limit) {
-  return core_->erase_expired(now, limit);
+  core_->check_usable();
+  const std::size_t erased = detail::Sweep<Core>(*core_, now).erase(limit);
+  if (erased > 0) core_->poke();
+  return erased;
 }
 
 template <FilePolicy Files, class Hash>

@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <cstring>
 #include <deque>
+#include <exception>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -16,12 +18,44 @@
 #include <paidonce/key.hpp>
 #include <paidonce/stores/file/format.hpp>
 #include <paidonce/stores/file/log_reader.hpp>
+#include <paidonce/stores/file/options.hpp>
 #include <paidonce/stores/file/packed_payload.hpp>
 #include <paidonce/stores/file/pending_frame.hpp>
 #include <paidonce/stores/file/recovery.hpp>
 #include <paidonce/stores/memory/packed_record.hpp>
 
 namespace paidonce::inline v1::detail {
+
+/// What went wrong with compactions that nobody asked for. Thread-safe.
+class CompactionFailures {
+ public:
+  void note(const std::exception& failure) noexcept {
+    const auto* const error = dynamic_cast<const Error*>(&failure);
+    const std::lock_guard hold(mutex_);
+    ++count_;
+    // The records are in memory, and whole; the next opening will tell.
+    if (error && error->code() == errc::store_corrupt) damaged_ = true;
+    try {
+      last_ = failure.what();
+    } catch (...) {
+    }
+  }
+  bool damaged() const noexcept {
+    const std::lock_guard hold(mutex_);
+    return damaged_;
+  }
+  void tell(FileStoreStats& stats) const {
+    const std::lock_guard hold(mutex_);
+    stats.compaction_failures = count_;
+    stats.compaction_failure = last_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::uint64_t count_ = 0;
+  std::string last_;
+  bool damaged_ = false;
+};
 
 /// Empties one segment after the other, oldest first. One at a time; payments go on beside it, and none waits
 /// longer than for one commit.
@@ -33,7 +67,8 @@ class Compaction {
 
   /// Drops the oldest segment, unless it is the one that is written. False: that is the only one, or
   /// `go_on(bytes_done, bytes_in_all)` said so; nothing was dropped then. `room.take(bytes)` is asked before
-  /// anything is copied, and may throw; `room.give(bytes)` takes it back. Throws `store_corrupt` where the
+  /// anything is copied, and may throw; `room.give(bytes)` takes it back,
+  /// and `room.written()` is told when all that was taken has been used. Throws `store_corrupt` where the
   /// segment does not verify any more.
   template <class Room, class GoOn>
   bool drop_oldest(Room&& room, GoOn&& go_on) {
@@ -101,10 +136,10 @@ class Compaction {
                            });
       });
     } catch (...) {
-      settle(copies);
+      settle(copies, room);
       throw;
     }
-    settle(copies);
+    settle(copies, room);
     return walked;
   }
 
@@ -123,8 +158,10 @@ class Compaction {
     room.give(size);
   }
 
-  void settle(const std::deque<PendingFrame>& copies) {
+  template <class Room>
+  void settle(const std::deque<PendingFrame>& copies, Room& room) {
     if (!copies.empty()) commit_.settle_all();
+    room.written();
   }
 
   Files& files_;

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <deque>
 #include <exception>
 #include <filesystem>
 #include <mutex>
@@ -58,10 +57,12 @@ class FileStoreCore {
     commit_.begin_behind(recovered_.last_sequence);
     recovered_.tail.clear();
     recovered_.tail.shrink_to_fit();
-    if (options_.housekeeping == Housekeeping::background) housekeeper_.start([this] { keep_house(); });
+    if (options_.housekeeping == Housekeeping::by_hand) return;
+    drop_some_of_many();
+    housekeeper_.start([this] { keep_house(); });
   }
 
-  /// In the process that opened it only; see `abandon`.
+  /// In the process that opened it only.
   ~FileStoreCore() {
     housekeeper_.stop();
     try {
@@ -89,20 +90,52 @@ class FileStoreCore {
     if (commit_.failed()) commit_.throw_failure();
   }
 
-  /// Room for one frame, given back unless it is used. A begin counts as unfinished at once, so that the room
-  /// for its end is kept too.
   enum class Purpose : std::uint8_t { begin, end, erase_or_copy };
 
+  /// What is left behind it: what is reserved for the ends of other payments, as much again for each
+  /// segment's end, which a frame that does not fit wastes, and behind a begin enough for sweeps and
+  /// compaction to make room. The end of a payment may take its own reserve; a larger one leaves the others
+  /// theirs.
+  void take_room(std::size_t size, Purpose purpose) {
+    while (!try_take_room(size, purpose)) log_.supply().step();
+  }
+
+  bool try_take_room(std::size_t size, Purpose purpose) noexcept {
+    const std::uint64_t unfinished = index_.unfinished() + beginning_.load(std::memory_order_relaxed);
+    const std::uint64_t reserve = options_.reserve_bytes;
+    auto& supply = log_.supply();
+    std::uint64_t left = 0;
+    if (purpose == Purpose::begin)
+      left = (unfinished + supply.ready_count() + 1) * reserve + kept_free_;  // it is among these
+    else if (purpose == Purpose::erase_or_copy)
+      left = (unfinished + supply.ready_count() + 1) * reserve;
+    else if (size > reserve)
+      left = (unfinished > 0 ? unfinished - 1 : 0) * reserve;
+    return supply.take_room(static_cast<std::int64_t>(size + margin_of(size)),
+                            static_cast<std::int64_t>(left));
+  }
+
+  /// What a frame may waste of a segment's end that it does not fit into: taken along until it is written,
+  /// unless what is reserved covers it.
+  std::size_t margin_of(std::size_t size) const noexcept { return size > options_.reserve_bytes ? size : 0; }
+  void give_room(std::size_t size) noexcept { log_.supply().give_room(static_cast<std::int64_t>(size)); }
+
+  /// Room for one frame, given back unless it is used. A begin counts as unfinished at once, so that the room
+  /// for its end is kept too.
   class Room {
    public:
     /// For a begin, throws `store_replaced` too.
     Room(FileStoreCore& core, std::size_t size, Purpose purpose)
-        : core_(core), size_(size), beginning_(core.beginning_, purpose == Purpose::begin ? 1 : 0) {
+        : core_(core),
+          size_(size),
+          margin_(core.margin_of(size)),
+          beginning_(core.beginning_, purpose == Purpose::begin ? 1 : 0) {
       if (purpose == Purpose::begin) group_ = core_.check_directory();  // before there is room to give back
       core_.take_room(size, purpose);
     }
+    /// When the frame is written, or will not be.
     ~Room() {
-      if (size_ > 0) core_.log_.supply().give_room(static_cast<std::int64_t>(size_));
+      if (size_ + margin_ > 0) core_.give_room(size_ + margin_);
     }
     Room(const Room&) = delete;
     Room& operator=(const Room&) = delete;
@@ -126,6 +159,7 @@ class FileStoreCore {
 
     FileStoreCore& core_;
     std::size_t size_;
+    const std::size_t margin_;
     const Counted beginning_;
     std::uint64_t group_ = 0;  // that was being gathered when the directory was looked at
   };
@@ -134,17 +168,10 @@ class FileStoreCore {
     return record.state == State::in_progress ? Purpose::begin : Purpose::end;
   }
 
-  /// Throws `store_full` for what is longer than the options allow.
+  /// Throws `store_full` for what is longer than the options allow, `invalid_options` where the texts that a
+  /// caller passes along are.
   Packed pack(const typename Index::Place& place, const IdempotencyKey& key, const Record& record) const {
-    const std::size_t most = options_.max_record_bytes;
-    if (record.response.size() > most || record.checkpoint.size() > most - record.response.size())
-      PackedRecord::refuse(
-          "the response and checkpoint of a record are longer than FileStoreOptions::max_record_bytes");
-    if (record.amount.size() + record.description.size() + record.response_format.size() +
-            record.note.size() >
-        most_other_record_bytes)
-      PackedRecord::refuse(
-          "the amount, description, format and note of a record are longer than 16 KiB together");
+    check_lengths(record, options_);
     return Index::pack(place, key, record);
   }
 
@@ -153,7 +180,7 @@ class FileStoreCore {
     if (log_.written() - poked_at_.load(std::memory_order_relaxed) < poke_each) return;
     poked_at_.store(log_.written(), std::memory_order_relaxed);
     if (options_.housekeeping == Housekeeping::background)
-      housekeeper_.poke();
+      poke();
     else
       log_.cut_left_segment();
   }
@@ -162,26 +189,13 @@ class FileStoreCore {
     if (!commit_.is_durable(sequence)) commit_.settle_all();
   }
 
+  /// Something to do for the housekeeper.
+  void poke() noexcept { housekeeper_.poke(); }
+
   Index& index() noexcept { return index_; }
   Commit& commit() noexcept { return commit_; }
 
   // ---- the refinements ----
-
-  std::size_t erase_expired(Timestamp now, std::size_t limit) {
-    check_usable();
-    std::size_t erased = 0;
-    for (Swept last; erased < limit && last.goes_on; erased += last.erased) {
-      try {
-        const std::size_t left = limit - erased;
-        last = erase_some(now, left < erased_at_once ? left : erased_at_once);
-      } catch (const Error& error) {
-        if (erased == 0 || error.code() != errc::store_full) throw;
-        break;  // what was erased is
-      }
-    }
-    if (erased > 0) housekeeper_.poke();
-    return erased;
-  }
 
   bool holder_gone(const Record& record) const {
     return record.state == State::in_progress && gone_.contains(record.attempt_id);
@@ -212,23 +226,21 @@ class FileStoreCore {
     stats.writes = commit_.writes();
     stats.groups = commit_.group();
     stats.compacted = compacted_.load(std::memory_order_relaxed);
-    stats.compaction_failures = compaction_failures_.load(std::memory_order_relaxed);
+    failures_.tell(stats);
     stats.recovered = recovered_.frames;
     stats.cut_bytes = recovered_.cut_bytes;
     return stats;
   }
 
  private:
-  static constexpr std::size_t erased_at_once = 256;
   static constexpr std::uint64_t poke_each = std::uint64_t{128} << 10;
   static constexpr std::uint64_t most_kept_free = std::uint64_t{256} << 10;
   static constexpr std::size_t most_segments = 64;  // of stores that are opened often, and so have small ones
 
   [[noreturn, gnu::cold]] static void throw_forked() {
-    throw Error(
-        errc::store_forked,
-        "the store was opened before this process was forked, and is its parent's: open stores behind "
-        "the fork");
+    throw Error(errc::store_forked,
+                "the store was opened before this process was forked, and is its parent's: open stores after "
+                "the fork");
   }
 
   /// A segment holds the longest frame wherever that falls, also one that compaction copies.
@@ -276,76 +288,22 @@ class FileStoreCore {
     return group;
   }
 
-  /// What is left behind it: what is reserved for the ends of other payments, as much again for each
-  /// segment's end, which a frame that does not fit wastes, and behind a begin enough for sweeps and
-  /// compaction to make room. The end of a payment may take its own reserve; a larger one leaves the others
-  /// theirs.
-  void take_room(std::size_t size, Purpose purpose) {
-    while (!try_take_room(size, purpose)) log_.supply().step();
-  }
-
-  bool try_take_room(std::size_t size, Purpose purpose) noexcept {
-    const std::uint64_t unfinished = index_.unfinished() + beginning_.load(std::memory_order_relaxed);
-    const std::uint64_t reserve = options_.reserve_bytes;
-    auto& supply = log_.supply();
-    std::uint64_t left = 0;
-    if (purpose == Purpose::begin)
-      left = (unfinished + supply.ready_count() + 1) * reserve + kept_free_ + size;  // it is among these
-    else if (purpose == Purpose::erase_or_copy)
-      left = (unfinished + supply.ready_count() + 1) * reserve + (size > reserve ? size : 0);
-    else if (size > reserve)
-      left = (unfinished > 0 ? unfinished - 1 : 0) * reserve + size;
-    return supply.take_room(static_cast<std::int64_t>(size), static_cast<std::int64_t>(left));
-  }
-
-  struct Swept {
-    std::size_t erased = 0;
-    bool goes_on = true;
-  };
-
-  /// Throws `store_full` where nothing could be erased for lack of room.
-  Swept erase_some(Timestamp now, std::size_t limit) {
-    struct Erased {
-      PendingFrame frame{PendingFrame::Tells::nobody};
-      std::optional<IdempotencyKey> key = {};
-    };
-    std::deque<Erased> all;
-    std::size_t too_large = 0;  // for the room that there is
-    Swept swept;
-    try {
-      swept.erased = index_.erase_expired(now, limit, [&](const PackedRecord& block) -> PendingFrame* {
-        const std::size_t size = file_format::frame_head_size + block.key().size();
-        if (too_large > 0 || !try_take_room(size, Purpose::erase_or_copy)) {
-          too_large = size;
-          return nullptr;
-        }
-        Erased& one = all.emplace_back();
-        one.key.emplace(IdempotencyKey::from_bytes(block.key()));
-        one.frame.carry(file_format::Kind::erase, block.key());
-        return &one.frame;
-      });
-    } catch (...) {
-      if (!all.empty()) commit_.settle_all();  // they are queued, and may not go before
-      throw;
-    }
-    swept.goes_on = swept.erased == limit || too_large > 0;
-    if (swept.erased > 0) {
-      commit_.settle_all();
-      wrote();
-      for (const Erased& one : all) index_.take_out(*one.key, one.frame.sequence);
-    } else if (too_large > 0) {
-      const Room more(*this, too_large, Purpose::erase_or_copy);  // for the next time
-    }
-    return swept;
-  }
-
   // ---- housekeeping ----
 
   struct CompactionRoom {
     FileStoreCore& core;
-    void take(std::size_t size) { core.take_room(size, Purpose::erase_or_copy); }
+    std::size_t margin = 0;
+
+    void take(std::size_t size) {
+      core.take_room(size, Purpose::erase_or_copy);
+      margin += core.margin_of(size);
+    }
     void take_for_trim(std::size_t size) { core.take_room(size, Purpose::end); }
-    void give(std::size_t size) { core.log_.supply().give_room(static_cast<std::int64_t>(size)); }
+    void give(std::size_t size) {
+      core.give_room(size + core.margin_of(size));
+      margin -= core.margin_of(size);
+    }
+    void written() { core.give_room(std::exchange(margin, 0)); }
   };
 
   template <class GoOn>
@@ -386,15 +344,26 @@ class FileStoreCore {
       }
     } catch (...) {
     }
+    compact_while([this] { return !housekeeper_.stopping() && compaction_is_due(); });
+  }
+
+  /// Stores of programs that run briefly have many small segments, and no time to compact.
+  void drop_some_of_many() noexcept {
+    std::size_t most = 4;
+    compact_while([&] { return log_.segment_count() > most_segments && most-- > 0; });
+  }
+
+  template <class Wanted>
+  void compact_while(Wanted&& wanted) noexcept {
     try {
-      while (!housekeeper_.stopping() && !commit_.failed() && compaction_is_due())
+      while (!commit_.failed() && !failures_.damaged() && wanted())
         if (!drop_oldest([this](std::uint64_t done, std::uint64_t all) {
               tell_progress(done, all);
               return !housekeeper_.stopping();
             }))
-          break;
-    } catch (...) {
-      compaction_failures_.fetch_add(1, std::memory_order_relaxed);
+          return;
+    } catch (const std::exception& error) {
+      failures_.note(error);
     }
   }
 
@@ -414,8 +383,9 @@ class FileStoreCore {
   std::atomic<std::uint64_t> looked_at_group_{0};
   std::atomic<std::uint64_t> beginning_{0};  // begins on their way into the index
   alignas(64) std::atomic<std::uint64_t> poked_at_{0};
-  std::atomic<std::uint64_t> compacted_{0}, compaction_failures_{0};
+  std::atomic<std::uint64_t> compacted_{0};
   std::mutex compacting_;
+  CompactionFailures failures_;
   Housekeeper housekeeper_;
 };
 

@@ -18,8 +18,8 @@
 
 namespace paidonce::inline v1::detail {
 
-/// The lock goes with the descriptor: it ends when this is destroyed and when the process dies, and a child
-/// of a fork that closes its copy leaves it alone.
+/// The lock goes with the descriptor: it ends when this is destroyed, and when the process dies and no child
+/// that it forked has the descriptor still. A child that closes its copy leaves the lock alone.
 template <FilePolicy Files>
 class StoreDirectory {
  public:
@@ -27,7 +27,10 @@ class StoreDirectory {
   /// has it, here or in another process, and what else is wrong.
   StoreDirectory(Files& files, const std::filesystem::path& path, NetworkDirectory network)
       : files_(files), path_(made(files, path)) {
-    directory_ = open_file(files, AT_FDCWD, path_, O_RDONLY | O_DIRECTORY);
+    const int opened =
+        uninterrupted([&] { return files_.open_at(AT_FDCWD, path_.c_str(), O_RDONLY | O_DIRECTORY); });
+    if (opened < 0) throw_directory_error(errno, "cannot open the store's directory");
+    directory_ = OpenFile<Files>(files_, opened);
     if (const int remote = files_.is_on_network(fd()); remote != 0 && network == NetworkDirectory::refused) {
       if (remote < 0) throw_file_error(errno, "cannot ask for the file system of the store's directory");
       throw Error(errc::unsafe_config,
@@ -47,6 +50,11 @@ class StoreDirectory {
     check_same();
   }
 
+  StoreDirectory(const StoreDirectory&) = delete;
+  StoreDirectory& operator=(const StoreDirectory&) = delete;
+  /// Children that were forked meanwhile have the descriptor too, and would keep the lock.
+  ~StoreDirectory() { files_.lock(fd(), LOCK_UN); }
+
   int fd() const noexcept { return directory_.fd(); }
 
   /// Throws `store_replaced` where the path leads elsewhere by now, or nowhere.
@@ -58,8 +66,9 @@ class StoreDirectory {
       throw_file_error(errno, "cannot look at the store's directory");
     throw Error(
         errc::store_replaced,
-        "the store's directory was moved, removed or replaced while it was open, so that nothing new is "
-        "begun in it: put it back, or open the store again where it is now");
+        path_ +
+            ": the store's directory was moved, removed or replaced while it was open, so that nothing new "
+            "is begun in it: put it back, or open the store again where it is now");
   }
 
   /// Throws `invalid_options` where `names`, what the directory holds beside a log, make it unlikely that a
@@ -85,16 +94,23 @@ class StoreDirectory {
   }
 
  private:
+  /// Where the path itself is wrong, trying again does not help.
+  [[noreturn, gnu::cold]] static void throw_directory_error(int error, const char* what) {
+    const char* why = nullptr;
+    if (error == ENOENT) why = "the directory that it is to stand in is not there; make that one first";
+    if (error == ENOTDIR) why = "a file stands in the way; name a directory";
+    if (error == ENAMETOOLONG) why = "its name is too long";
+    if (error == ELOOP) why = "there are too many links on the way to it";
+    if (why) throw Error(errc::invalid_options, std::string(what) + ": " + why);
+    throw_file_error(error, what);
+  }
+
   /// The path without links, so that the check for replacement is of the directory itself.
   std::string made(Files& files, const std::filesystem::path& path) {
-    if (path.empty()) throw Error(errc::invalid_options, "the store needs the name of a directory");
+    if (path.empty() || path.native().find('\0') != std::string::npos)
+      throw Error(errc::invalid_options, "the store needs the name of a directory, without NUL bytes");
     is_made_here_ = uninterrupted([&] { return files.make_directory(path.c_str()); }) == 0;
-    if (!is_made_here_ && errno != EEXIST)
-      throw_file_error(errno,
-                       errno == ENOENT
-                           ? "cannot make the store's directory: the directory that it is to stand in is "
-                             "not there; make that one first"
-                           : "cannot make the store's directory");
+    if (!is_made_here_ && errno != EEXIST) throw_directory_error(errno, "cannot make the store's directory");
     std::error_code wrong;
     std::filesystem::path whole = std::filesystem::absolute(path, wrong);
     if (!wrong && std::is_same_v<Files, PosixFiles>) {

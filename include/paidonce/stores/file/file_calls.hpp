@@ -37,6 +37,14 @@ namespace paidonce::inline v1::detail {
   }
 }
 
+/// The same error with the name of the store's directory before its text.
+[[noreturn, gnu::cold]] inline void throw_named(const Error& error, const std::string& directory) {
+  std::string text = error.what();
+  const std::string behind = ": " + error.code().message();
+  if (text.ends_with(behind)) text.resize(text.size() - behind.size());
+  throw Error(static_cast<errc>(error.code().value()), directory + ": " + text);
+}
+
 /// Calls again as long as signals interrupt it.
 template <class Call>
 auto uninterrupted(Call&& call) {

@@ -135,6 +135,7 @@ class FileLog {
   }
 
  private:
+  static constexpr std::size_t least_fresh = std::size_t{16} << 10;
   static constexpr std::size_t least_buffer = std::size_t{512} << 10;
   static constexpr std::size_t first_room = std::size_t{384} << 10;  // small: an opening waits for it
 
@@ -169,12 +170,36 @@ class FileLog {
     }
   }
 
+  /// Filled. Where the disk is full, what was prepared ahead gives way, and as much as there is must do.
+  SegmentInTheMaking<Files> make_fresh(std::uint64_t size, std::uint64_t least,
+                                       const RecoveredLog& recovered) {
+    SegmentInTheMaking<Files> making(files_, directory_, size, terms_.durability);
+    const auto fill = [&] {
+      while (!making.filled()) making.step();
+    };
+    try {
+      fill();
+      return making;
+    } catch (const Error& error) {
+      if (error.code() != errc::store_full) throw;
+    }
+    for (const std::string& name : recovered.leftovers)
+      if (name != file_format::temporary_name)
+        uninterrupted([&] { return files_.unlink_at(directory_, name.c_str()); });
+    try {
+      fill();
+    } catch (const Error& error) {
+      if (error.code() != errc::store_full || making.done() < least) throw;
+      making.cut_here();
+    }
+    return making;
+  }
+
   void begin_fresh(const RecoveredLog& recovered) {
     const std::uint64_t room = first_room < terms_.largest_segment ? first_room : terms_.largest_segment;
     std::uint64_t size = file_format::segment_head_size + room;
     for (const TailFrame& frame : recovered.tail) size += file_format::frame_head_size + frame.payload.size();
-    SegmentInTheMaking<Files> making(files_, directory_, size, terms_.durability);
-    while (!making.filled()) making.step();
+    SegmentInTheMaking<Files> making = make_fresh(size, size - room + least_fresh, recovered);
 
     // For good: a commit allocates nothing. All of the tail goes out at once.
     const std::uint64_t longest = size - room > terms_.longest_frame ? size - room : terms_.longest_frame;

@@ -173,6 +173,8 @@ Claims search_claims(Version, LogFile<Files>& file, const file_format::StoreId& 
                      std::uint64_t from, file_format::Sequence known, file_format::Sequence enough) {
   constexpr std::size_t step = std::size_t{256} << 10;
   constexpr std::size_t overlap = file_format::frame_head_size - 1;
+  constexpr std::uint64_t most_before = std::uint64_t{2} << 30;  // bytes from the missing frame to here
+  constexpr std::uint32_t longest_payload = std::uint32_t{32} << 20;
   Claims claims{.synced = known, .said_at = from, .content_end = from};
   if (from >= file.size()) return claims;
   const std::uint64_t most = file.size() - from;
@@ -195,11 +197,14 @@ Claims search_claims(Version, LogFile<Files>& file, const file_format::StoreId& 
       at = static_cast<std::size_t>(static_cast<const char*>(found) - buffer.get());
       file_format::FrameHead head;
       if (size - at < file_format::frame_head_size || !Version::decode_unverified(buffer.get() + at, head) ||
-          head.synced <= claims.synced)
-        continue;
+          head.synced < enough)
+        continue;  // what is torn may hold anything, frames too: only what decides the matter is verified
       const std::uint64_t offset = begin + at;
+      const std::uint64_t most_frames =
+          (from == 0 ? most_before : offset - from) / file_format::frame_head_size;
+      if (head.sequence - enough > most_frames + 1) continue;
       const std::uint64_t frame = file_format::frame_head_size + std::uint64_t{head.payload_size};
-      if (frame > file.size() - offset) continue;
+      if (frame > file.size() - offset || head.payload_size > longest_payload) continue;
       const char* bytes = buffer.get() + at;
       if (frame > size - at) {
         whole.resize(static_cast<std::size_t>(frame));

@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include <paidonce/errors.hpp>
+#include <paidonce/record.hpp>
 #include <paidonce/time.hpp>
 
 namespace paidonce::inline v1 {
@@ -72,6 +74,31 @@ inline void check(const FileStoreOptions& options) {
     refuse("FileStoreOptions::reserve_bytes must be at most 1 MiB");
 }
 
+[[noreturn, gnu::cold]] inline void refuse_long_record(std::size_t size, std::size_t most) {
+  throw Error(errc::store_full, "the response and checkpoint of a record have " + std::to_string(size) +
+                                    " bytes, more than FileStoreOptions::max_record_bytes, which is " +
+                                    std::to_string(most) + ": store less, or allow for more");
+}
+
+[[noreturn, gnu::cold]] inline void refuse_long_texts(const Record& record) {
+  if (record.amount.size() + record.description.size() > most_other_record_bytes)
+    throw Error(errc::invalid_options,
+                "CallOptions::amount and description have more than 16 KiB together: shorten them");
+  throw Error(errc::store_full,
+              "the amount, description, format and note of a record have more than 16 KiB together");
+}
+
+/// Throws `store_full` for what is longer than the options allow, `invalid_options` where the texts that a
+/// caller passes along are.
+inline void check_lengths(const Record& record, const FileStoreOptions& options) {
+  const std::size_t most = options.max_record_bytes;
+  if (record.response.size() > most || record.checkpoint.size() > most - record.response.size())
+    refuse_long_record(record.response.size() + record.checkpoint.size(), most);
+  if (record.amount.size() + record.description.size() + record.response_format.size() + record.note.size() >
+      most_other_record_bytes)
+    refuse_long_texts(record);
+}
+
 /// Bytes of the longest frame that these options allow. Throws as `check`.
 inline std::size_t longest_frame(const FileStoreOptions& options) {
   check(options);
@@ -97,7 +124,8 @@ struct FileStoreStats {
   std::uint64_t writes = 0;               ///< records and erasures made durable since opening
   std::uint64_t groups = 0;               ///< commits that these shared
   std::uint64_t compacted = 0;            ///< segments dropped by compaction since opening
-  std::uint64_t compaction_failures = 0;  ///< compactions in the background that ended with an error
+  std::uint64_t compaction_failures = 0;  ///< compactions by the store itself that ended with an error
+  std::string compaction_failure = {};    ///< what the last of them said; after damage none is tried again
   std::uint64_t recovered = 0;            ///< frames read when it was opened
   std::uint64_t cut_bytes = 0;            ///< of a torn, never acknowledged tail that opening left out
 };

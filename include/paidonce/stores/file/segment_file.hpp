@@ -14,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include <paidonce/detail/signals_blocked.hpp>
 #include <paidonce/stores/file/file_calls.hpp>
 #include <paidonce/stores/file/format.hpp>
 #include <paidonce/stores/file/options.hpp>
@@ -113,6 +114,7 @@ class SegmentInTheMaking {
   void step() {
     const std::uint64_t left = size_ - done_;
     const std::size_t now = left < step_size ? static_cast<std::size_t>(left) : step_size;
+    const FileSizeSignalBlocked no_signal;
     if (done_ == 0 && sync_by_ == SyncBy::write) find_out_whether_direct();
     write(zeros_.data(), now, done_);
     done_ += now;
