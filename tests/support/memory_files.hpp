@@ -28,6 +28,7 @@ class MemoryFiles {
 
   std::size_t longest_read = SIZE_MAX;
   std::size_t interrupt_every = 0;
+  std::size_t bytes_read = 0;
   std::string fails_to_read = {};  ///< a file whose every read fails with EIO
 
   int open_at(int, const char* name, int flags) {
@@ -46,6 +47,7 @@ class MemoryFiles {
     if (count > size) count = size;
     if (count > longest_read) count = longest_read;
     std::memcpy(to, bytes.data() + begin, count);
+    bytes_read += count;
     return static_cast<ssize_t>(count);
   }
   int status(int fd, struct ::stat& status) {

@@ -44,7 +44,7 @@ Walk walk(const SegmentBuilder& segment, std::size_t have, std::uint64_t limit, 
 }
 
 detail::Claims search(const std::string& bytes, std::uint64_t from = 128, format::Sequence known = 0,
-                      format::Sequence enough = UINT64_MAX, std::size_t longest_read = SIZE_MAX) {
+                      format::Sequence enough = 8, std::size_t longest_read = SIZE_MAX) {
   const support::FilesByName names = {{"log", bytes}};
   MemoryFiles files(names);
   files.longest_read = longest_read;
@@ -113,26 +113,47 @@ TEST_CASE("a search finds a frame wherever it begins, in reads of any length", "
     const detail::Claims claims = search(segment.bytes);
     CHECK(claims.synced == 8);
     CHECK(claims.said_at == at);
-    CHECK(claims.content_end == at + 24 + 7);
+    CHECK(search(segment.bytes, 128, 20).content_end == at + 24 + 7);
   }
   SegmentBuilder segment(head_of(300 << 10));
   segment.end = border - 3;
   segment.add(format::Kind::erase, std::string(20'000, 'x'), 9, 8);
-  CHECK(search(segment.bytes, 128, 0, UINT64_MAX, 1000).synced == 8);
+  CHECK(search(segment.bytes, 128, 0, 8, 1000).synced == 8);
 }
 
-TEST_CASE("a search takes the highest claim, and stops at enough", "[store][file][reader]") {
+TEST_CASE("a search verifies only what decides, and what can stand there", "[store][file][reader]") {
   SegmentBuilder segment(head_of(1000));
-  segment.add(format::Kind::erase, "a", 5, 4);
+  const std::uint64_t first = segment.add(format::Kind::erase, "a", 5, 4);
   const std::uint64_t second = segment.add(format::Kind::erase, "b", 9, 8);
   segment.add(format::Kind::erase, "c", 7, 6);
   const std::uint64_t end = segment.end;
-  CHECK(search(segment.bytes).synced == 8);
-  CHECK(search(segment.bytes).said_at == second);
-  CHECK(search(segment.bytes).content_end == end);
-  CHECK(search(segment.bytes, 128, 0, 3).synced == 4);
-  CHECK(search(segment.bytes, 128, 20).synced == 20);
-  CHECK(search(segment.bytes, second + 1).synced == 6);
+  CHECK(search(segment.bytes, 128, 0, 8).synced == 8);
+  CHECK(search(segment.bytes, 128, 0, 8).said_at == second);
+  CHECK(search(segment.bytes, 128, 0, 8).content_end == end);
+  CHECK(search(segment.bytes, 128, 0, 4).said_at == first);
+  CHECK(search(segment.bytes, 128, 0, 10).synced == 0);   // nobody says so
+  CHECK(search(segment.bytes, 128, 20, 8).synced == 20);  // known already
+  CHECK(search(segment.bytes, second + 1, 0, 6).synced == 6);
+  // Frame 5 cannot stand where frame 1 is missed: four frames do not fit before it.
+  CHECK(search(segment.bytes, 128, 0, 1).synced == 0);
+}
+
+TEST_CASE("what was torn may hold any number of bytes that look like frames", "[store][file][reader]") {
+  // As a provider's answer could: heads without end, each with a payload up to the end.
+  constexpr std::size_t size = std::size_t{1} << 20;
+  SegmentBuilder segment(head_of(size + 256));
+  for (std::size_t at = 128; at + 24 < size; at += 24) {
+    const format::FrameHead head{format::Kind::put, static_cast<std::uint32_t>(size - at - 24),
+                                 1'000'000 + at, 999'999};
+    const format::StoreId other = LogBuilder::id(2);
+    format::encode(head, 0, {other, 3, at}, segment.bytes.data() + at);
+  }
+  const support::FilesByName names = {{"log", segment.bytes}};
+  MemoryFiles files(names);
+  detail::LogFile<MemoryFiles> file(files, MemoryFiles::directory, "log");
+  const auto claims = detail::search_claims(detail::FramesVersion1{}, file, LogBuilder::id(1), 3, 128, 0, 9);
+  CHECK(claims.synced == 0);
+  CHECK(files.bytes_read < 2 * size);
 }
 
 TEST_CASE("a search believes no frame that does not verify", "[store][file][reader]") {

@@ -166,8 +166,9 @@ struct Claims {
   std::uint64_t content_end = 0;  ///< behind the last byte that is not zero; where the search began if none
 };
 
-/// Searches a file from `from` on for frames that verify, wherever they begin, and for the highest sequence
-/// that they say was synced, above `known`. Ends early where it finds `enough`, which decides the matter.
+/// Searches a file from `from` on, where frame `enough` is missed, for a frame that verifies, wherever it
+/// begins, and says that this one was synced or, at least, all before it, above `known`. Looks at no others:
+/// what is torn may hold any number of bytes that look like frames, and verifying each would take for ever.
 template <class Version, FilePolicy Files>
 Claims search_claims(Version, LogFile<Files>& file, const file_format::StoreId& store, std::uint64_t number,
                      std::uint64_t from, file_format::Sequence known, file_format::Sequence enough) {
@@ -197,7 +198,7 @@ Claims search_claims(Version, LogFile<Files>& file, const file_format::StoreId& 
       at = static_cast<std::size_t>(static_cast<const char*>(found) - buffer.get());
       file_format::FrameHead head;
       if (size - at < file_format::frame_head_size || !Version::decode_unverified(buffer.get() + at, head) ||
-          head.synced < enough)
+          head.synced + 1 < enough || head.synced <= claims.synced)
         continue;  // what is torn may hold anything, frames too: only what decides the matter is verified
       const std::uint64_t offset = begin + at;
       const std::uint64_t most_frames =
