@@ -90,12 +90,12 @@ bool write_report(std::ostream& out, const std::string& name, Print print) {
 /// Ten years: an order's number never comes back for another payment.
 constexpr paidonce::Duration retention = std::chrono::hours(24) * 3652;
 
-/// Opens the store, or says in one line which one cannot be used, and why.
+/// Opens the store, or says in one line why it cannot be used; the error names it.
 paidonce::FileStore open_store(const std::string& directory) {
   try {
     return paidonce::FileStore(directory);
   } catch (const std::exception& problem) {
-    throw std::runtime_error("the store " + directory + " cannot be used: " + problem.what());
+    throw std::runtime_error(std::string("the store cannot be used: ") + problem.what());
   }
 }
 

@@ -203,7 +203,7 @@ TEST_CASE("a store that another pay_orders has open is refused, and nothing is s
       run({PAY_ORDERS, "--input", input.string(), "--gateway", provider.url(), "--store", store});
   CHECK(second.status == 2);
   CHECK(second.out.empty());
-  CHECK_THAT(second.err, support::starts_with("pay_orders: the store " + store + " cannot be used: "));
+  CHECK_THAT(second.err, support::starts_with("pay_orders: the store cannot be used: " + store + ": "));
   CHECK_THAT(second.err, support::ends_with("store busy\n"));
   CHECK(second.err.find('\n') == second.err.size() - 1);
   provider.answer();
@@ -222,7 +222,7 @@ TEST_CASE("what is no store is refused in one line, and left as it was", "[pay_o
     CHECK(finished.status == 2);
     CHECK(finished.out.empty());
     CHECK_THAT(finished.err,
-               support::starts_with("pay_orders: the store " + store.string() + " cannot be used: "));
+               support::starts_with("pay_orders: the store cannot be used: " + store.string() + ": "));
     CHECK(finished.err.find('\n') == finished.err.size() - 1);
   };
   refused(input);                            // a file
@@ -247,7 +247,8 @@ TEST_CASE("a damaged store is refused with its file and offset", "[pay_orders][r
   const Finished finished =
       run({PAY_ORDERS, "--input", input.string(), "--gateway", gateway.url(), "--store", store.string()});
   CHECK(finished.status == 2);
-  CHECK_THAT(finished.err, support::contains(" cannot be used: " + name + ", offset 128: "));
+  CHECK_THAT(finished.err,
+             support::contains(" cannot be used: " + store.string() + ": " + name + ", offset 128: "));
   CHECK(finished.err.find('\n') == finished.err.size() - 1);
   CHECK(gateway.charges().size() == 3);
 }
