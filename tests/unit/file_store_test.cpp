@@ -425,6 +425,63 @@ TEST_CASE("an attempt of a process that died has no holder any more", "[store][f
   CHECK_FALSE(store.holder_gone(key_of(3), begun(1, 13)));
 }
 
+TEST_CASE("a store that is closed is free, whatever children were forked while it was open",
+          "[store][file]") {
+  const ScratchDirectory scratch;
+  int until[2];
+  REQUIRE(pipe(until) == 0);
+  std::optional<FileStore> store(std::in_place, scratch / "store", by_hand());
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    close(until[1]);
+    char byte;
+    _exit(read(until[0], &byte, 1) == 0 ? 0 : 1);  // when the parent closes its end
+  }
+  close(until[0]);
+  store.reset();
+  CHECK_NOTHROW(store.emplace(scratch / "store", by_hand()));
+  close(until[1]);
+  int status = 1;
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}
+
+TEST_CASE("texts that a caller passes along are refused as such when they are too long", "[store][file]") {
+  const ScratchDirectory scratch;
+  FileStore store(scratch / "store", by_hand());
+  Record wordy = begun(1);
+  wordy.description = std::string(std::size_t{17} << 10, 'd');
+  std::string text;
+  CHECK(code_of([&] { store.insert(key_of(1), wordy); }, &text) == errc::invalid_options);
+  CHECK_THAT(text, Catch::Matchers::Contains("shorten"));
+  CHECK_FALSE(store.find(key_of(1)));
+}
+
+TEST_CASE("programs that run briefly do not leave segments without end", "[store][file][compaction]") {
+  const ScratchDirectory scratch;
+  FileStoreOptions options;
+  options.durability = Durability::process_crash;
+  for (int run = 0; run < 90; ++run) {
+    FileStore store(scratch / "store", options);
+    CHECK_FALSE(store.insert(key_of(run), begun(1)));
+  }
+  FileStore store(scratch / "store", options);
+  CHECK(store.stats().records == 90);
+  CHECK(store.stats().segments <= 66);
+  CHECK(store.stats().compaction_failures == 0);
+}
+
+TEST_CASE("the errors of opening name the directory", "[store][file]") {
+  const ScratchDirectory scratch;
+  std::ofstream(scratch / "letter.txt") << "dear sir";
+  std::string text;
+  CHECK(code_of([&] { FileStore{scratch.path()}; }, &text) == errc::invalid_options);
+  CHECK_THAT(text, Catch::Matchers::StartsWith(scratch.path().string() + ": "));
+  CHECK_THAT(text, Catch::Matchers::EndsWith("old one: invalid options"));
+  CHECK(code_of([&] { FileStore{fs::path(std::string("/tmp\0/x", 7))}; }) == errc::invalid_options);
+}
+
 TEST_CASE("a moved store goes on, also while it is used by callbacks", "[store][file]") {
   const ScratchDirectory scratch;
   FileStore first(scratch / "store");
