@@ -131,7 +131,8 @@ struct ReplaceStep {
   }
   template <class Handler>
   void tell(Handler& handler, std::exception_ptr failure, bool stored) {
-    handler(failure, !failure && stored);
+    const bool replaced = !failure && stored;
+    handler(std::move(failure), replaced);
   }
 };
 
