@@ -89,7 +89,7 @@ class Compaction {
   }
 
  private:
-  static constexpr std::size_t step = std::size_t{256} << 10;
+  static constexpr std::size_t step = std::size_t{64} << 10;  // a payment beside it waits for no more
 
   template <class Room, class GoOn>
   bool copy_current(const LogSegment& segment, Room& room, GoOn& go_on) {
