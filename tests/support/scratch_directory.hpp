@@ -11,7 +11,8 @@
 /// An empty directory of its own, which goes with it and with all that is in it.
 class ScratchDirectory {
  public:
-  explicit ScratchDirectory(const std::filesystem::path& in = std::filesystem::temp_directory_path()) {
+  ScratchDirectory() : ScratchDirectory(std::filesystem::temp_directory_path()) {}
+  explicit ScratchDirectory(const std::filesystem::path& in) {
     std::string name = (in / "paidonce-XXXXXX").string();
     if (!mkdtemp(name.data())) throw std::system_error(errno, std::generic_category(), name);
     path_ = name;
