@@ -3,6 +3,7 @@
 // as the call to `on`. Observers are called on the thread that did the thing, heartbeats on the guard's own,
 // and must neither throw nor call the guard that calls them.
 
+#include <chrono>
 #include <concepts>
 #include <cstdint>
 #include <string_view>
@@ -42,17 +43,27 @@ struct Waited {
   Duration waited;  ///< on the steady clock
 };
 
+/// Where the time of a call that ran its callable went, on the steady clock. All zero unless the observer
+/// says `static constexpr bool measures_time = true;`.
+struct Times {
+  std::chrono::nanoseconds beginning{0};  ///< until the begin record was stored
+  std::chrono::nanoseconds paying{0};     ///< in the callable
+  std::chrono::nanoseconds recording{0};  ///< until its report was stored, or was known not to be
+};
+
 /// A payment came to its end, and the record says so: succeeded, declined, or released (proven not executed).
 /// A transaction that was rolled back tells of the release that nobody needs to store.
 struct Completed {
   const IdempotencyKey& key;
   const Record& record;
+  Times times = {};
 };
 
 /// Nobody knows whether this payment happened. Somebody has to find out.
 struct InDoubt {
   const IdempotencyKey& key;
   std::string_view reason;
+  Times times = {};
 };
 
 /// The record moved on under a running attempt, or its lease could not be extended in time.
@@ -93,6 +104,19 @@ concept Observer = requires(O& observer, const events::Began& began, const event
   { observer.on(store_failed) }
   noexcept;
 };
+
+namespace detail {
+
+/// Whether an observer wants to be told how long things took, which costs two readings of the clock.
+template <class O>
+constexpr bool measures_time() {
+  if constexpr (requires { std::remove_reference_t<O>::measures_time; })
+    return std::remove_reference_t<O>::measures_time;
+  else
+    return false;
+}
+
+}  // namespace detail
 
 /// Listens to nothing and costs nothing.
 struct NoObserver {

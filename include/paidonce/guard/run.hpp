@@ -82,6 +82,8 @@ class IdempotencyGuard<S, L, C, O>::OneCall {
   Steady::time_point deadline_{};
   Duration waited_{0};
   detail::BootTime began_writing_ = 0;
+  detail::BootTime began_recording_ = 0;  // these two only where the observer measures time
+  events::Times times_ = {};
   Version fence_ = 0;  // of the attempt that this call ran
 };
 
@@ -267,7 +269,8 @@ class IdempotencyGuard<S, L, C, O>::OneCall::RunningAttempt final : public Attem
 
 template <Store S, Lock L, Clock C, Observer O>
 void IdempotencyGuard<S, L, C, O>::OneCall::pay() {
-  if (detail::boot_now() >= detail::boot_after(began_writing_, terms_.lease)) {
+  const detail::BootTime begun = detail::boot_now();
+  if (begun >= detail::boot_after(began_writing_, terms_.lease)) {
     // Storing the begin took so long that others may call it abandoned already.
     payment_.to_be_said().report = Report::not_executed;
     payment_.to_be_said().reason = flow::copy_of("the lease ran out before the payment could start");
@@ -278,6 +281,11 @@ void IdempotencyGuard<S, L, C, O>::OneCall::pay() {
   {
     RunningAttempt attempt(*this);
     detail::ask_to_pay(call_.inquiry, attempt, static_cast<Attempt*>(&attempt), payment_.to_be_said());
+  }
+  if constexpr (detail::measures_time<O>()) {
+    began_recording_ = detail::boot_now();
+    times_.beginning = std::chrono::nanoseconds(begun - began_writing_);
+    times_.paying = std::chrono::nanoseconds(began_recording_ - begun);
   }
   payment_.paid(now_after_payment());
 }
@@ -294,6 +302,9 @@ detail::Answer IdempotencyGuard<S, L, C, O>::OneCall::end() {
                 "the stored response is in another format than this call's result type: call it with the "
                 "type that it "
                 "was paid with");
+  if constexpr (detail::measures_time<O>())
+    if (began_recording_ != 0)
+      times_.recording = std::chrono::nanoseconds(detail::boot_now() - began_recording_);
   if (waited_.count() > 0) observer.on(events::Waited{call_.key, waited_});
   if (ending.moved_on) observer.on(events::LeaseLost{call_.key, fence_});
   switch (ending.status) {
@@ -301,12 +312,12 @@ detail::Answer IdempotencyGuard<S, L, C, O>::OneCall::end() {
       if (replayed)
         observer.on(events::Replayed{call_.key, record});
       else
-        observer.on(events::Completed{call_.key, record});
+        observer.on(events::Completed{call_.key, record, times_});
       break;
     case Status::not_executed:
-      if (ending.recorded) observer.on(events::Completed{call_.key, record});
+      if (ending.recorded) observer.on(events::Completed{call_.key, record, times_});
       break;
-    case Status::in_doubt: observer.on(events::InDoubt{call_.key, ending.reason}); break;
+    case Status::in_doubt: observer.on(events::InDoubt{call_.key, ending.reason, times_}); break;
     case Status::in_progress: observer.on(events::Refused{call_.key, events::Refusal::in_progress}); break;
     case Status::key_reused: observer.on(events::Refused{call_.key, events::Refusal::key_reused}); break;
     case Status::refused: observer.on(events::Refused{call_.key, events::Refusal::refuse_if}); break;

@@ -1,0 +1,29 @@
+#pragma once
+// What is known of a payment in doubt by whoever asks its provider what became of it.
+
+#include <cstdint>
+#include <string>
+
+#include <paidonce/key.hpp>
+#include <paidonce/protocol.hpp>
+#include <paidonce/provider_key.hpp>
+#include <paidonce/record.hpp>
+#include <paidonce/time.hpp>
+
+namespace paidonce::inline v1 {
+
+/// Handed to the function that asks the provider; lives as long as that call.
+struct Doubt {
+  const IdempotencyKey& key;
+  const Record& record;  ///< it is in doubt
+  /// How long this observer has seen this very attempt in doubt, on its own timer. Starts at zero with every
+  /// process, and with every attempt.
+  Duration seen_for;
+  protocol::Holder holder;  ///< `gone`: there is proof that nobody can go on with this attempt
+  std::uint32_t round;      ///< 1 for the first time that it is asked about
+
+  /// What the provider knows this payment by: `Attempt::provider_key()` of all of its attempts.
+  std::string provider_key() const { return paidonce::provider_key(key, record.created_at); }
+};
+
+}  // namespace paidonce::inline v1
