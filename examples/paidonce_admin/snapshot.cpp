@@ -11,7 +11,7 @@
 
 #include "read_only_files.hpp"
 
-namespace inspect_store {
+namespace paidonce_admin {
 namespace {
 
 namespace format = paidonce::file_format;
@@ -101,4 +101,4 @@ Entry Snapshot::unpacked(std::string_view payload) {
   return {std::move(key), std::move(record)};
 }
 
-}  // namespace inspect_store
+}  // namespace paidonce_admin

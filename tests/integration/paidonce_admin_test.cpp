@@ -1,4 +1,4 @@
-// inspect_store: what it says of a store's directory, and that it changes nothing there.
+// paidonce_admin: what it says of a store's directory, and that it changes nothing there.
 
 #include <algorithm>
 #include <filesystem>
@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 namespace {
 
 Finished inspect(const fs::path& directory, const Strings& arguments = {}) {
-  Strings command = {INSPECT_STORE, directory.string()};
+  Strings command = {PAIDONCE_ADMIN, directory.string()};
   command.insert(command.end(), arguments.begin(), arguments.end());
   return run(command);
 }
@@ -100,7 +100,7 @@ fs::path first_segment(const fs::path& store) { return store / "log.000000000000
 
 }  // namespace
 
-TEST_CASE("a store is summed up by state, and by what is live, expired and unfinished", "[inspect_store]") {
+TEST_CASE("a store is summed up by state, and by what is live, expired and unfinished", "[paidonce_admin]") {
   const TemporaryDirectory files;
   const auto store = files / "store";
   write_store(store, one_of_each());
@@ -131,7 +131,7 @@ TEST_CASE("a store is summed up by state, and by what is live, expired and unfin
   CHECK(inspect(store, {"summary"}).out == table);
 }
 
-TEST_CASE("records are listed by state, oldest change first, up to a limit", "[inspect_store]") {
+TEST_CASE("records are listed by state, oldest change first, up to a limit", "[paidonce_admin]") {
   const TemporaryDirectory files;
   const auto store = files / "store";
   write_store(store, one_of_each());
@@ -158,7 +158,7 @@ TEST_CASE("records are listed by state, oldest change first, up to a limit", "[i
   CHECK_THAT(table, support::ends_with("\n1 record of 6: a higher --limit shows more\n"));
 }
 
-TEST_CASE("a record is shown with all that it holds", "[inspect_store]") {
+TEST_CASE("a record is shown with all that it holds", "[paidonce_admin]") {
   const TemporaryDirectory files;
   const auto store = files / "store";
   const IdempotencyKey key("shop", "order-1001");
@@ -200,7 +200,7 @@ TEST_CASE("a record is shown with all that it holds", "[inspect_store]") {
   CHECK(inspect(store, {"show", "order-1001", "--scope", "inn"}).status == 1);
 }
 
-TEST_CASE("hostile keys are shown harmlessly, and found again by what is shown", "[inspect_store]") {
+TEST_CASE("hostile keys are shown harmlessly, and found again by what is shown", "[paidonce_admin]") {
   const TemporaryDirectory files;
   const auto store = files / "store";
   const std::map<std::string, std::string> shown_as = {
@@ -248,7 +248,7 @@ TEST_CASE("hostile keys are shown harmlessly, and found again by what is shown",
     CHECK(inspect(store, {"show", wrong}).status == 2);
 }
 
-TEST_CASE("a key that several scopes have is shown by its scope", "[inspect_store]") {
+TEST_CASE("a key that several scopes have is shown by its scope", "[paidonce_admin]") {
   const TemporaryDirectory files;
   const auto store = files / "store";
   write_store(store, {{IdempotencyKey("a", "1"), record(State::declined, 0)},
@@ -260,7 +260,7 @@ TEST_CASE("a key that several scopes have is shown by its scope", "[inspect_stor
   CHECK(inspect_json(store, {"show", "1", "--scope", "b\\x0a"}).at("state") == "succeeded");
 }
 
-TEST_CASE("no byte of a store is changed, and nothing in it needs to be writable", "[inspect_store]") {
+TEST_CASE("no byte of a store is changed, and nothing in it needs to be writable", "[paidonce_admin]") {
   const TemporaryDirectory files;
   const auto store = files / "store";
   write_store(store, one_of_each());
@@ -287,7 +287,7 @@ TEST_CASE("no byte of a store is changed, and nothing in it needs to be writable
   fs::permissions(store, fs::perms::owner_all);
 }
 
-TEST_CASE("a store in use is refused with status 3, and its copy is not", "[inspect_store]") {
+TEST_CASE("a store in use is refused with status 3, and its copy is not", "[paidonce_admin]") {
   const TemporaryDirectory files;
   const auto store = files / "store";
   {
@@ -307,7 +307,7 @@ TEST_CASE("a store in use is refused with status 3, and its copy is not", "[insp
   CHECK(inspect(store).status == 0);
 }
 
-TEST_CASE("what a killed pay_orders left is shown as in progress", "[inspect_store]") {
+TEST_CASE("what a killed pay_orders left is shown as in progress", "[paidonce_admin]") {
   const TemporaryDirectory files;
   const auto store = files / "store";
   SlowProvider provider;
@@ -331,7 +331,7 @@ TEST_CASE("what a killed pay_orders left is shown as in progress", "[inspect_sto
   CHECK_THAT(inspect(store).out, support::contains("closed   no: the process that had it open was killed"));
 }
 
-TEST_CASE("damage is reported with file and offset, and nothing else is shown", "[inspect_store]") {
+TEST_CASE("damage is reported with file and offset, and nothing else is shown", "[paidonce_admin]") {
   const TemporaryDirectory files;
   const auto store = files / "store";
   write_store(store, one_of_each());
@@ -363,7 +363,7 @@ TEST_CASE("damage is reported with file and offset, and nothing else is shown", 
   CHECK(inspect(store).status != 0);
 }
 
-TEST_CASE("bad usage and what is no store end with status 2, and say why", "[inspect_store]") {
+TEST_CASE("bad usage and what is no store end with status 2, and say why", "[paidonce_admin]") {
   const TemporaryDirectory files;
   const auto store = files / "store";
   write_store(store, one_of_each());
@@ -374,7 +374,7 @@ TEST_CASE("bad usage and what is no store end with status 2, and say why", "[ins
     CHECK(finished.out.empty());
     CHECK_THAT(finished.err, support::contains(said));
   };
-  CHECK(run({INSPECT_STORE}).status == 2);
+  CHECK(run({PAIDONCE_ADMIN}).status == 2);
   refused(store, {"burn"}, "burn");
   refused(store, {"show"}, "show needs a KEY");
   refused(store, {"list", "key"}, "KEY goes with show alone");
@@ -388,11 +388,11 @@ TEST_CASE("bad usage and what is no store end with status 2, and say why", "[ins
   refused(files / "absent", {}, "No such file or directory");
   CHECK_FALSE(fs::exists(files / "absent"));
   refused(write_file(files / "file", "text"), {}, "Not a directory");
-  CHECK(run({INSPECT_STORE, "--help"}).status == 0);
+  CHECK(run({PAIDONCE_ADMIN, "--help"}).status == 0);
 
   const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
   const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-  CHECK(Process({INSPECT_STORE, store.string()}, full, nowhere).wait() == 2);
+  CHECK(Process({PAIDONCE_ADMIN, store.string()}, full, nowhere).wait() == 2);
   ::close(full);
   ::close(nowhere);
 }

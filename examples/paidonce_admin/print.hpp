@@ -7,7 +7,7 @@
 #include "snapshot.hpp"
 #include "survey.hpp"
 
-namespace inspect_store {
+namespace paidonce_admin {
 
 /// One of each for every command. All return after the last byte was handed to `out`.
 class Printer {
@@ -50,4 +50,4 @@ class JsonPrinter final : public Printer {
   void damaged(std::ostream& out, const StoreDamaged& damage) const override;
 };
 
-}  // namespace inspect_store
+}  // namespace paidonce_admin

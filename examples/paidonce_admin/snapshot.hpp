@@ -14,7 +14,7 @@
 #include <paidonce/key.hpp>
 #include <paidonce/record.hpp>
 
-namespace inspect_store {
+namespace paidonce_admin {
 
 /// Some process has the store open.
 struct StoreInUse : std::runtime_error {
@@ -71,4 +71,4 @@ class Snapshot {
   std::unordered_map<std::string, std::string> payloads_;  // by the key's bytes
 };
 
-}  // namespace inspect_store
+}  // namespace paidonce_admin

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace inspect_store {
+namespace paidonce_admin {
 namespace {
 
 struct Letter {
@@ -81,4 +81,4 @@ std::optional<std::string> unescaped(std::string_view text) {
   return bytes;
 }
 
-}  // namespace inspect_store
+}  // namespace paidonce_admin

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace inspect_store {
+namespace paidonce_admin {
 
 /// Letters, in UTF-8, stay as they are. A backslash is doubled, and every byte that is not part of a letter
 /// to be seen (control characters, those that turn or hide text, what is not UTF-8) becomes `\xNN`. Two
@@ -15,4 +15,4 @@ std::string escaped(std::string_view bytes);
 /// The bytes that `escaped` made this text of; nothing for a backslash that begins neither `\\` nor `\xNN`.
 std::optional<std::string> unescaped(std::string_view text);
 
-}  // namespace inspect_store
+}  // namespace paidonce_admin

@@ -14,7 +14,7 @@
 
 #include "snapshot.hpp"
 
-namespace inspect_store {
+namespace paidonce_admin {
 
 inline constexpr std::array all_states = {paidonce::State::in_progress, paidonce::State::in_doubt,
                                           paidonce::State::succeeded, paidonce::State::declined,
@@ -84,4 +84,4 @@ inline Counts count(const Snapshot& snapshot, paidonce::Timestamp now) {
   return counts;
 }
 
-}  // namespace inspect_store
+}  // namespace paidonce_admin

@@ -12,7 +12,7 @@
 #include "print.hpp"
 #include "text.hpp"
 
-namespace inspect_store {
+namespace paidonce_admin {
 namespace {
 
 /// However many bytes a letter takes.
@@ -134,4 +134,4 @@ void TablePrinter::damaged(std::ostream& out, const StoreDamaged& damage) const 
   out << "DAMAGED  " << escaped(damage.what()) << '\n';
 }
 
-}  // namespace inspect_store
+}  // namespace paidonce_admin

@@ -14,7 +14,7 @@
 
 #include <paidonce/stores/file/files.hpp>
 
-namespace inspect_store {
+namespace paidonce_admin {
 
 class ReadOnlyFiles {
  public:
@@ -49,4 +49,4 @@ class ReadOnlyFiles {
 
 static_assert(paidonce::FilePolicy<ReadOnlyFiles>);
 
-}  // namespace inspect_store
+}  // namespace paidonce_admin

@@ -1,8 +1,8 @@
 // Looks into the directory of a file store while nobody has it open, and changes no byte of it.
 //
-//   inspect_store payments.store
-//   inspect_store payments.store list --state unfinished
-//   inspect_store payments.store show order-1001 --scope coffee-shop --json
+//   paidonce_admin payments.store
+//   paidonce_admin payments.store list --state unfinished
+//   paidonce_admin payments.store show order-1001 --scope coffee-shop --json
 
 #include <cerrno>
 #include <cstring>
@@ -22,7 +22,7 @@
 
 namespace {
 
-using namespace inspect_store;
+using namespace paidonce_admin;
 
 enum Exit { done = 0, no_such_key = 1, bad_usage = 2, in_use = 3, damaged = 4 };
 
@@ -69,7 +69,7 @@ void declare(CLI::App& app, Options& options) {
       "in "
       "use;\n"
       "4 the store is damaged.\n"
-      "Example: inspect_store payments.store list --state unfinished");
+      "Example: paidonce_admin payments.store list --state unfinished");
 }
 
 std::string bytes_of(const std::string& text, const char* name) {
@@ -101,7 +101,7 @@ int show(const Options& options, const Snapshot& snapshot, const Printer& print,
   if (options.scope) scope = bytes_of(*options.scope, "--scope");
   const std::vector<Entry> found = snapshot.find(bytes_of(*options.key, "KEY"), scope);
   if (found.empty()) {
-    std::cerr << "inspect_store: there is no record under this key\n";
+    std::cerr << "paidonce_admin: there is no record under this key\n";
     return no_such_key;
   }
   if (found.size() > 1)
@@ -148,10 +148,10 @@ int main(int argc, char** argv) {
     print->damaged(std::cout, damage);
     status = damaged;
   } catch (const StoreInUse& problem) {
-    std::cerr << "inspect_store: " << problem.what() << '\n';
+    std::cerr << "paidonce_admin: " << problem.what() << '\n';
     status = in_use;
   } catch (const std::exception& problem) {
-    std::cerr << "inspect_store: " << problem.what() << '\n';
+    std::cerr << "paidonce_admin: " << problem.what() << '\n';
     status = bad_usage;
   }
   return status;

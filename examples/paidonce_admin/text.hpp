@@ -8,7 +8,7 @@
 
 #include <paidonce/time.hpp>
 
-namespace inspect_store {
+namespace paidonce_admin {
 
 /// As in 2026-05-03T12:00:00.000Z; empty for a time that was never set. Years beyond 9999 have more digits.
 inline std::string text_of(paidonce::Timestamp time) {
@@ -32,4 +32,4 @@ inline std::string hex_of(std::uint64_t number) {
   return text;
 }
 
-}  // namespace inspect_store
+}  // namespace paidonce_admin

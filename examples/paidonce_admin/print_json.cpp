@@ -8,7 +8,7 @@
 #include "print.hpp"
 #include "text.hpp"
 
-namespace inspect_store {
+namespace paidonce_admin {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -93,4 +93,4 @@ void JsonPrinter::damaged(std::ostream& out, const StoreDamaged& damage) const {
   out << Json({{"damage", where}}).dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
 }
 
-}  // namespace inspect_store
+}  // namespace paidonce_admin
