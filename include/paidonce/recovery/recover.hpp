@@ -1,0 +1,366 @@
+#pragma once
+// Settles what was left unfinished: finds payments that are in doubt or abandoned, asks the provider what
+// became of them, and has the guard complete them, release them or leave them in doubt.
+//
+//   scan what is unfinished → due? → guard.reconcile (lock, check, ask, update) → report
+//
+// It never runs a payment. All that it writes goes through the guard's own flow, by compare-and-swap and
+// under the key's lock: so it may run beside payments and beside other recoverers, and a crash in its middle
+// changes nothing that the next round would not find.
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <random>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <paidonce/clocks/steady_timer.hpp>
+#include <paidonce/digest/key_digest.hpp>
+#include <paidonce/digest/random.hpp>
+#include <paidonce/guard.hpp>
+#include <paidonce/protocol.hpp>
+#include <paidonce/recovery/alert.hpp>
+#include <paidonce/recovery/crew.hpp>
+#include <paidonce/recovery/doubt.hpp>
+#include <paidonce/recovery/open_doubts.hpp>
+#include <paidonce/recovery/recovery_options.hpp>
+#include <paidonce/recovery/recovery_report.hpp>
+#include <paidonce/store.hpp>
+#include <paidonce/timer.hpp>
+
+namespace paidonce::inline v1 {
+
+namespace detail {
+
+/// The result type of a function that asks the provider.
+template <class Ask>
+struct Asks {
+  static_assert(
+      std::is_invocable_v<Ask&, const Doubt&>,
+      "paidonce: the function that asks the provider takes const Doubt& and returns PaymentResult<R>");
+  template <class R>
+  static std::type_identity<R> result_of(const PaymentResult<R>&);
+  using R = typename decltype(result_of(std::declval<std::invoke_result_t<Ask&, const Doubt&>>()))::type;
+};
+
+}  // namespace detail
+
+/// A recoverer. `ask` is `PaymentResult<R>(const Doubt&)`, with the R that the payments were made with; it is
+/// called from several threads at a time and says `in_doubt` unless it has proof. Whatever it throws leaves
+/// its payment in doubt; when it hangs, it delays that payment alone. The guard outlives the recoverer.
+/// Neither copyable nor movable.
+///
+/// What it remembers between rounds (how often it asked, since when it has known a doubt) is in memory, and
+/// begins anew with the process.
+template <class Guard, class Ask, Timer T = SteadyTimer>
+class Recovery {
+  using Store = std::remove_reference_t<decltype(std::declval<Guard&>().store())>;
+  static_assert(ScannableStore<Store>, "paidonce: recovery needs a store with scan(ScanFilter, visitor)");
+
+ public:
+  using R = typename detail::Asks<Ask>::R;
+
+  /// Throws `Error{invalid_options}`.
+  Recovery(Guard& guard, Ask ask, RecoveryOptions options = {}, T timer = T())
+      : guard_(guard),
+        ask_(std::move(ask)),
+        options_(detail::checked(options)),
+        timer_(std::move(timer)),
+        doubts_(options_.backoff, options_.rounds),
+        random_(static_cast<std::minstd_rand::result_type>(detail::random_u64())),
+        crew_({options_.concurrency, options_.most_hanging, options_.answer_within}, timer_) {}
+  Recovery(const Recovery&) = delete;
+  Recovery& operator=(const Recovery&) = delete;
+
+  /// Waits for all calls of `ask`, hanging ones too: give them timeouts of their own.
+  ~Recovery() { stop(); }
+
+  /// One round, until all that was due has been asked about, the deadline, or a stop. One at a time. What the
+  /// store throws is in the report.
+  RecoveryReport run() { return run(stop_); }
+  RecoveryReport run(Stop& stop);
+
+  /// Ends a round that runs, and all to come, at once; what is being asked about goes on. Any thread may call
+  /// it.
+  void stop() noexcept { stop_.request(); }
+
+ private:
+  using Due = detail::OpenDoubts::Due;
+
+  bool look(Duration until, Stop& stop);
+  void meet(const IdempotencyKey& key, const Record& record, std::vector<IdempotencyKey>& due);
+  bool holder_is_gone(const IdempotencyKey& key, const Record& record);
+  void settle(const IdempotencyKey& key) noexcept;
+  void tell(const IdempotencyKey& key, const Outcome<R>& outcome);
+  void fail(const IdempotencyKey& key, const std::exception& failure);
+  void put_off(const IdempotencyKey& key, detail::OpenDoubts::Counts counts);
+  void left_in_doubt(Alert::Edge edge, const IdempotencyKey& key);
+  RecoveryReport end_round(bool all_met, bool all_answered);
+  void tell_progress();
+  void send_alerts();
+
+  Guard& guard_;
+  Ask ask_;
+  const RecoveryOptions options_;
+  T timer_;
+  Stop stop_;
+  std::mutex mutex_;  // over what follows, up to the crew
+  detail::OpenDoubts doubts_;
+  std::minstd_rand random_;
+  RecoveryReport report_ = {};
+  std::vector<IdempotencyKey> unanswered_;  // in this round
+  std::vector<Alert> alerts_;               // not sent yet
+  bool answered_ = false;                   // some call, in this round
+  bool does_not_answer_ = false;            // an alert says so
+  bool hopeless_ = false;                   // the store, or the guard, takes nothing any more
+  detail::Crew<T> crew_;                    // last: its threads use all of the above
+};
+
+/// One round of a recoverer that remembers nothing: what it cannot settle stays for the next one.
+template <class Guard, class Ask>
+RecoveryReport recover(Guard& guard, Ask ask, RecoveryOptions options = {}) {
+  return Recovery<Guard, Ask>(guard, std::move(ask), std::move(options)).run();
+}
+
+template <class Guard, class Ask, Timer T>
+RecoveryReport Recovery<Guard, Ask, T>::run(Stop& stop) {
+  const Duration until = saturating_add(Timestamp(timer_.elapsed()), options_.deadline).time_since_epoch();
+  {
+    std::lock_guard lock(mutex_);
+    doubts_.begin_round();
+    unanswered_.clear();
+    answered_ = hopeless_ = false;
+  }
+  bool all_met = false;
+  try {
+    all_met = look(until, stop);
+  } catch (const detail::ForcedUnwind&) {
+    throw;
+  } catch (const std::exception& failure) {
+    std::lock_guard lock(mutex_);
+    report_.failure = failure.what();
+  }
+  const bool all_answered = crew_.settle(until, stop);
+  return end_round(all_met, all_answered);
+}
+
+/// Goes through what is unfinished, page by page, and has what is due asked about. False: the round ended
+/// before all was met.
+template <class Guard, class Ask, Timer T>
+bool Recovery<Guard, Ask, T>::look(Duration until, Stop& stop) {
+  ScanFilter filter{{State::in_progress, State::in_doubt}, {}, options_.batch, {}};
+  std::vector<IdempotencyKey> due;
+  for (std::size_t met = options_.batch; met == options_.batch;) {
+    if (stop.requested() || timer_.elapsed() >= until) return false;
+    met = 0;
+    due.clear();
+    std::string last;
+    guard_.store().scan(filter, [&](const IdempotencyKey& key, const Record& record) {
+      ++met;
+      last = key.bytes();
+      meet(key, record, due);
+      return true;
+    });
+    filter.after = std::move(last);
+    for (const IdempotencyKey& key : due) {
+      {
+        std::lock_guard lock(mutex_);
+        if (hopeless_) return false;
+        doubts_.begin_asking(key);
+      }
+      const bool given = crew_.give([this, key] { settle(key); }, until, stop);
+      std::unique_lock lock(mutex_);
+      if (!given) {
+        doubts_.free(key);
+        return false;
+      }
+      ++report_.asked;
+      lock.unlock();
+      tell_progress();
+    }
+  }
+  return true;
+}
+
+template <class Guard, class Ask, Timer T>
+void Recovery<Guard, Ask, T>::meet(const IdempotencyKey& key, const Record& record,
+                                   std::vector<IdempotencyKey>& due) {
+  if (options_.only && !options_.only(key, record)) return;
+  const bool running = record.state == State::in_progress && guard_.clock().now() < record.lease_until &&
+                       !holder_is_gone(key, record);
+  std::lock_guard lock(mutex_);
+  ++report_.seen;
+  if (running) {
+    ++report_.running;
+    return;
+  }
+  switch (doubts_.meet(key, record, timer_.elapsed())) {
+    case Due::now: due.push_back(key); break;
+    case Due::later: ++report_.not_due; break;
+    case Due::left_to_person: ++report_.left_to_person; break;
+    case Due::being_asked: break;  // counted where the round ends
+  }
+}
+
+/// Only proof counts: a store that throws has none.
+template <class Guard, class Ask, Timer T>
+bool Recovery<Guard, Ask, T>::holder_is_gone(const IdempotencyKey& key, const Record& record) {
+  if constexpr (HolderAwareStore<Store>) {
+    try {
+      if (guard_.store().holder_gone(key, record)) return true;
+    } catch (const Error&) {
+    }
+  }
+  return false;
+}
+
+/// One payment, on a thread of the crew.
+template <class Guard, class Ask, Timer T>
+void Recovery<Guard, Ask, T>::settle(const IdempotencyKey& key) noexcept {
+  const auto ask = [&](const Record& record) -> PaymentResult<R> {
+    const bool dead =
+        holder_is_gone(key, record) || (options_.holder_dead && options_.holder_dead(key, record));
+    std::unique_lock lock(mutex_);
+    const detail::OpenDoubts::Sight sight = doubts_.sight(key, record, timer_.elapsed());
+    lock.unlock();
+    const Doubt doubt{key, record, sight.seen_for, dead ? protocol::Holder::gone : protocol::Holder::may_live,
+                      sight.round};
+    return ask_(doubt);
+  };
+  try {
+    try {
+      tell(key, guard_.template reconcile<R>(key, ask));
+    } catch (const std::exception& failure) {
+      fail(key, failure);
+    }
+  } catch (...) {  // there is no memory even to say so
+    std::lock_guard lock(mutex_);
+    ++report_.failed;
+    doubts_.free(key);
+  }
+}
+
+template <class Guard, class Ask, Timer T>
+void Recovery<Guard, Ask, T>::tell(const IdempotencyKey& key, const Outcome<R>& outcome) {
+  using Counts = detail::OpenDoubts::Counts;
+  std::lock_guard lock(mutex_);
+  if (outcome.status() == Status::in_doubt) {
+    if (outcome.cause()) {
+      ++report_.unanswered;
+      put_off(key, Counts::no);
+      unanswered_.push_back(key);
+    } else if (outcome.evidence()) {
+      ++report_.failed;
+      report_.failure = outcome.reason();
+      put_off(key, Counts::no);
+    } else {
+      answered_ = true;
+      ++report_.in_doubt;
+      put_off(key, Counts::yes);
+    }
+    return;
+  }
+  if (outcome.status() == Status::completed && !outcome.replayed()) {
+    answered_ = true;
+    ++(outcome.succeeded() ? report_.succeeded : report_.declined);
+  } else if (outcome.status() == Status::not_executed) {
+    answered_ = true;
+    ++report_.released;
+  } else {
+    ++report_.settled_elsewhere;
+  }
+  doubts_.free(key);
+}
+
+/// The guard threw: nothing was settled by this call.
+template <class Guard, class Ask, Timer T>
+void Recovery<Guard, Ask, T>::fail(const IdempotencyKey& key, const std::exception& failure) {
+  std::lock_guard lock(mutex_);
+  const auto* error = dynamic_cast<const Error*>(&failure);
+  const std::error_code code = error ? error->code() : std::error_code();
+  if (code == errc::wrong_state || code == errc::unsupported_format) {  // it is gone, or completed
+    ++report_.settled_elsewhere;
+    return doubts_.free(key);
+  }
+  hopeless_ = hopeless_ || code == errc::shutting_down || code == errc::store_poisoned ||
+              code == errc::store_forked || code == errc::store_replaced || code == errc::store_corrupt;
+  ++report_.failed;
+  report_.failure = failure.what();
+  put_off(key, detail::OpenDoubts::Counts::no);
+}
+
+/// Under the lock.
+template <class Guard, class Ask, Timer T>
+void Recovery<Guard, Ask, T>::put_off(const IdempotencyKey& key, detail::OpenDoubts::Counts counts) {
+  if (doubts_.put_off(key, counts, timer_.elapsed(), random_)) left_in_doubt(Alert::Edge::raised, key);
+}
+
+template <class Guard, class Ask, Timer T>
+void Recovery<Guard, Ask, T>::left_in_doubt(Alert::Edge edge, const IdempotencyKey& key) {
+  const std::string text = edge == Alert::Edge::raised
+                               ? "a payment is still in doubt after " + std::to_string(options_.rounds) +
+                                     " answers of its provider: a person has to resolve it"
+                               : "a payment that had been left to a person is settled";
+  alerts_.push_back({"left_in_doubt", edge, text, key_digest(key), guard_.clock().now()});
+}
+
+template <class Guard, class Ask, Timer T>
+RecoveryReport Recovery<Guard, Ask, T>::end_round(bool all_met, bool all_answered) {
+  std::unique_lock lock(mutex_);
+  if (answered_)  // the provider is there, and these calls in particular fail
+    for (const IdempotencyKey& key : unanswered_)
+      if (doubts_.count_round(key)) left_in_doubt(Alert::Edge::raised, key);
+  if (all_met)
+    for (const std::string& bytes : doubts_.end_round())
+      left_in_doubt(Alert::Edge::cleared, IdempotencyKey::from_bytes(bytes));
+  if (does_not_answer_ ? answered_ : !answered_ && !unanswered_.empty()) {
+    does_not_answer_ = !does_not_answer_;
+    alerts_.push_back({"provider_does_not_answer",
+                       does_not_answer_ ? Alert::Edge::raised : Alert::Edge::cleared,
+                       does_not_answer_
+                           ? "no call that asks the provider about payments in doubt was answered"
+                           : "the provider answers again about payments in doubt",
+                       {},
+                       guard_.clock().now()});
+  }
+  unanswered_.clear();
+  RecoveryReport report = std::exchange(report_, {});
+  report.hanging = crew_.unfinished();
+  report.finished = all_met && all_answered;
+  lock.unlock();
+  send_alerts();
+  if (options_.progress) options_.progress(report);
+  return report;
+}
+
+template <class Guard, class Ask, Timer T>
+void Recovery<Guard, Ask, T>::tell_progress() {
+  send_alerts();
+  if (!options_.progress) return;
+  std::unique_lock lock(mutex_);
+  const RecoveryReport report = report_;
+  lock.unlock();
+  options_.progress(report);
+}
+
+template <class Guard, class Ask, Timer T>
+void Recovery<Guard, Ask, T>::send_alerts() {
+  std::unique_lock lock(mutex_);
+  const std::vector<Alert> alerts = std::exchange(alerts_, {});
+  lock.unlock();
+  if (!options_.alert) return;
+  for (const Alert& alert : alerts) {
+    try {
+      options_.alert(alert);
+    } catch (const detail::ForcedUnwind&) {
+      throw;
+    } catch (...) {
+    }
+  }
+}
+
+}  // namespace paidonce::inline v1
