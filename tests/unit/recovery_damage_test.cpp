@@ -455,6 +455,7 @@ TEST_CASE("a frame that verifies and holds what cannot be is refused", "[store][
       {format::Kind::trim, "1", false},
       {format::Kind::closed, "", true},
       {format::Kind::closed, "x", false},
+      {format::Kind::entry, "", false},  // of an audit log
   };
   for (const auto& [kind, payload, right] : cases) {
     LogBuilder log(1024);

@@ -40,17 +40,25 @@ using Sequence = std::uint64_t;
 using StoreId = std::array<unsigned char, 16>;    ///< random, given to a store when it is made
 using ProcessId = std::array<unsigned char, 16>;  ///< of one life of one process; zeros where it is not known
 
+/// What a log keeps: the magic of its segments says so, so that neither is opened as the other.
+enum class Content : std::uint8_t {
+  records,  ///< a file store's: "paidonce"
+  audit,    ///< an audit log's: "paidaudt"
+};
+
 enum class Kind : std::uint8_t {
   put = 1,  ///< payload: key and record, packed
   erase,    ///< payload: the key's bytes; the key has no record from here on
   trim,     ///< payload: number (8) of the last segment that compaction has emptied; it and those before go
   closed,   ///< no payload: the store was closed, and all before this frame was synced
+  entry,    ///< payload: an entry of an audit log (docs/audit.md); such a log has no other frames
 };
 
-constexpr bool is_kind(unsigned value) noexcept { return value >= 1 && value <= 4; }
+constexpr bool is_kind(unsigned value) noexcept { return value >= 1 && value <= 5; }
 
 /// What the head of a segment says.
 struct SegmentHead {
+  Content content = Content::records;
   StoreId store = {};
   std::uint64_t number = 0;
   Sequence first_sequence = 1;     ///< of the first frame in it
@@ -86,7 +94,7 @@ Integer get(const char* from) noexcept {
   return value;
 }
 
-inline constexpr std::string_view segment_magic = "paidonce";
+inline constexpr std::string_view segment_magic = "paidonce", audit_magic = "paidaudt";
 inline constexpr std::size_t segment_crc_at = segment_head_size - 4;
 inline constexpr std::string_view name_prefix = "log.";
 
@@ -120,7 +128,7 @@ inline std::optional<std::uint64_t> number_of_segment(std::string_view name) {
 inline SegmentHeadBytes encode(const SegmentHead& head) noexcept {
   SegmentHeadBytes bytes{};
   char* const to = bytes.data();
-  std::memcpy(to, detail::segment_magic.data(), 8);
+  std::memcpy(to, (head.content == Content::audit ? detail::audit_magic : detail::segment_magic).data(), 8);
   detail::put(to + 8, version);
   detail::put(to + 12, static_cast<std::uint32_t>(segment_head_size));
   std::memcpy(to + 16, head.store.data(), head.store.size());
@@ -148,11 +156,13 @@ inline HeadState decode(const char* from, SegmentHead& head) noexcept {
   bool zeros = true;
   for (std::size_t at = 0; at < segment_head_size && zeros; ++at) zeros = from[at] == 0;
   if (zeros) return HeadState::unused;
-  if (std::memcmp(from, detail::segment_magic.data(), 8) != 0) return HeadState::unreadable;
+  const bool is_audit = std::memcmp(from, detail::audit_magic.data(), 8) == 0;
+  if (!is_audit && std::memcmp(from, detail::segment_magic.data(), 8) != 0) return HeadState::unreadable;
   if (detail::get<std::uint32_t>(from + detail::segment_crc_at) != crc32c(0, from, detail::segment_crc_at))
     return HeadState::unreadable;
   if (detail::get<std::uint32_t>(from + 8) != version) return HeadState::newer;
   if (detail::get<std::uint32_t>(from + 12) != segment_head_size) return HeadState::unreadable;
+  head.content = is_audit ? Content::audit : Content::records;
   std::memcpy(head.store.data(), from + 16, head.store.size());
   head.number = detail::get<std::uint64_t>(from + 32);
   head.first_sequence = detail::get<Sequence>(from + 40);

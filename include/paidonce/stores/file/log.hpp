@@ -37,6 +37,7 @@ class FileLog {
     std::uint64_t largest_segment;
     std::uint64_t longest_frame;
     file_format::ProcessId opener;
+    file_format::Content content = file_format::Content::records;
   };
 
   /// Begins a fresh segment behind what was recovered. What recovery accepted without proof that it was
@@ -281,6 +282,7 @@ class FileLog {
   /// The head of segment `number_` as the first bytes to be written.
   void begin_buffer(std::uint64_t size, std::uint64_t previous_end, Sequence synced) {
     file_format::SegmentHead head;
+    head.content = terms_.content;
     head.store = store_;
     head.number = number_;
     head.first_sequence = first_sequence_ = last_ + 1;

@@ -64,10 +64,21 @@ inline void check_neighbours(std::uint64_t number, const FoundSegment& before, c
                       ", as " + name + " says");
 }
 
+/// Throws where a head that verifies is of a log for other things than those that are looked for.
+inline void check_content(file_format::Content found, file_format::Content wanted) {
+  if (found == wanted) return;
+  throw Error(errc::unsupported_format,
+              found == file_format::Content::audit
+                  ? "the directory holds an audit log, and no records of payments: open it as AuditLog, or "
+                    "name the directory of the store. Nothing was changed"
+                  : "the directory holds a store, and no audit log: open it as FileStore, or name another "
+                    "directory for the audit log. Nothing was changed");
+}
+
 /// Reads the heads. Throws `store_unavailable` where a call fails, `unsupported_format` for a newer format
-/// and `store_corrupt` for damage.
+/// or other content, and `store_corrupt` for damage.
 template <FilePolicy Files>
-LogHeads read_log_heads(Files& files, int directory) {
+LogHeads read_log_heads(Files& files, int directory, file_format::Content content) {
   LogHeads heads;
   std::vector<std::string> names;
   if (uninterrupted([&] {
@@ -89,6 +100,7 @@ LogHeads read_log_heads(Files& files, int directory) {
       char bytes[file_format::segment_head_size];
       file.read(bytes, sizeof bytes, 0);
       segment.state = read_segment_head(bytes, name, segment.head);
+      if (segment.state == file_format::HeadState::right) check_content(segment.head.content, content);
     }
   }
   if (heads.found.empty()) return heads;

@@ -32,8 +32,12 @@ class LogScan {
   static constexpr std::size_t chunk_size = std::size_t{1} << 20;
 
   /// Reads the heads.
-  LogScan(Files& files, int directory, FramesWanted wanted)
-      : files_(files), directory_(directory), wanted_(wanted), heads_(read_log_heads(files, directory)) {
+  LogScan(Files& files, int directory, FramesWanted wanted, file_format::Content content)
+      : files_(files),
+        directory_(directory),
+        wanted_(wanted),
+        content_(content),
+        heads_(read_log_heads(files, directory, content)) {
     if (heads_.empty()) return;
     for (std::uint64_t number = heads_.first; number <= heads_.last; ++number) {
       bytes_ += heads_.limit(number);
@@ -113,6 +117,7 @@ class LogScan {
         key = payload;
         break;
       case file_format::Kind::closed: fits = payload.empty(); break;
+      case file_format::Kind::entry: fits = true; break;
       case file_format::Kind::trim:
         if (payload.size() != 8) break;
         const auto number = file_format::detail::get<std::uint64_t>(payload.data());
@@ -120,7 +125,8 @@ class LogScan {
         if (number > trim_) trim_ = number;
         break;
     }
-    if (!fits)
+    const bool is_entry = head.kind == file_format::Kind::entry;
+    if (!fits || is_entry != (content_ == file_format::Content::audit))
       throw_damaged(file_format::segment_name(segment), offset,
                     "this frame verifies, and what it holds does not add up");
     closed_ = head.kind == file_format::Kind::closed;
@@ -295,6 +301,7 @@ class LogScan {
   Files& files_;
   int directory_;
   FramesWanted wanted_;
+  file_format::Content content_;
   LatestFrames latest_;
   LogHeads heads_;
   std::uint64_t bytes_ = 0;

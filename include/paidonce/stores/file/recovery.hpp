@@ -58,12 +58,13 @@ inline constexpr std::uint64_t small_log = std::uint64_t{4} << 20;
 /// this thread from time to time. What they throw comes out. Where this throws, frames may have been used
 /// that are to be thrown away.
 ///
-/// Throws `store_corrupt`, naming file and offset, `unsupported_format`, and `store_unavailable` where a call
-/// fails.
+/// Throws `store_corrupt`, naming file and offset, `unsupported_format`, also where the log has other
+/// content, and `store_unavailable` where a call fails.
 template <FilePolicy Files, class Use, class Progress>
 RecoveredLog recover_chunks(Files& files, int directory, FramesWanted wanted, ChunkQueue::Prepare prepare,
-                            Use&& use, Progress&& progress) {
-  LogScan<Files> scan(files, directory, wanted);
+                            Use&& use, Progress&& progress,
+                            file_format::Content content = file_format::Content::records) {
+  LogScan<Files> scan(files, directory, wanted, content);
   if (scan.empty()) return scan.result();
   std::uint64_t done = 0;
   const auto use_all = [&](ChunkQueue& queue) {
