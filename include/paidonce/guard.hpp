@@ -117,20 +117,22 @@ class IdempotencyGuard {
   }
 
   /// Settles by a person's word what is in doubt, or in progress with a holder that the person thereby
-  /// declares dead: look at the record right before. `result` is `succeeded`, `declined` or `not_executed`;
-  /// `actor` and `why` go into the record's note. Throws `Error{wrong_state}` in any other state and where
-  /// there is no record, and `Error{invalid_options}` for `in_doubt`.
+  /// declares dead: look at the record right before, and give its `attempt_id`, so that an attempt which
+  /// began meanwhile is not touched (zero: any). `result` is `succeeded`, `declined` or `not_executed`;
+  /// `actor` and `why` go into the record's note. Throws `Error{wrong_state}` in any other state, for another
+  /// attempt and where there is no record, and `Error{invalid_options}` for `in_doubt`.
   template <class R>
   Outcome<R> resolve(const IdempotencyKey& key, PaymentResult<R> result, std::string_view actor,
-                     std::string_view why) {
+                     std::string_view why, std::uint64_t attempt_id = 0) {
     const Report report = result.report();
     detail::TypedInquiry<R> inquiry(std::move(result));
-    return detail::make_outcome(resolve_as(key, report, inquiry, Codec<R>::format, actor, why), inquiry);
+    return detail::make_outcome(resolve_as({key, attempt_id}, report, inquiry, Codec<R>::format, actor, why),
+                                inquiry);
   }
   /// The same for a tool that does not know `R`: the encoded response and its format. `State::released` frees
   /// the key.
   void resolve(const IdempotencyKey& key, State state, std::string_view bytes, std::string_view format,
-               std::string_view actor, std::string_view why);
+               std::string_view actor, std::string_view why, std::uint64_t attempt_id = 0);
 
   /// Ends all waits at once, with `Error{shutting_down}`; refuses new calls likewise. Running callables
   /// finish.
@@ -154,7 +156,11 @@ class IdempotencyGuard {
                         detail::Asked<R> pay, detail::Asked<R> reconcile);
   detail::Answer run(const Call& call);
   detail::Answer run_in_transaction(const Call& call);
-  detail::Answer resolve_as(const IdempotencyKey& key, Report report, detail::Inquiry& said,
+  struct Resolved {
+    const IdempotencyKey& key;
+    std::uint64_t attempt_id;
+  };
+  detail::Answer resolve_as(const Resolved& what, Report report, detail::Inquiry& said,
                             std::string_view format, std::string_view actor, std::string_view why);
   flow::Terms terms_of(const Call& call, const detail::Timing& timing) const;
   void refuse_when_shutting_down() const;
@@ -198,6 +204,7 @@ struct IdempotencyGuard<S, L, C, O>::Call {
   flow::Purpose purpose = flow::Purpose::pay;
   protocol::DoubtRule::Means means = protocol::DoubtRule::Means::none;
   std::string_view annotation = {};
+  std::uint64_t attempt_id = 0;  // of a resolution
 };
 
 /// One for each result type, whatever the callables.

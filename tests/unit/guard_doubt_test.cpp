@@ -315,6 +315,31 @@ TEST_CASE("a person may declare a holder dead, and the holder, should it live, k
   CHECK(world.state() == State::declined);
 }
 
+TEST_CASE("a person resolves only the attempt that was looked at, where they say which", "[guard][doubt]") {
+  World world({.lease = 10s, .provider_deduplicates = true});
+  world.put_in_doubt();
+  const Record looked_at = world.record();
+  const auto outcome = world.guard.execute(key(), request, [&] {  // another attempt, which lives
+    IdempotencyGuard desk(world.store, NoLock(), world.clock);
+    CHECK(code_of([&] {
+            desk.resolve(key(), State::released, "", "", "ann", "not seen", looked_at.attempt_id);
+          }) == errc::wrong_state);
+    CHECK(code_of([&] {
+            (void)desk.resolve(key(), declined("?"), "ann", "not seen", looked_at.attempt_id);
+          }) == errc::wrong_state);
+    CHECK(world.state() == State::in_progress);
+    return succeeded("paid");
+  });
+  CHECK(outcome.succeeded());
+}
+
+TEST_CASE("a person resolves the attempt that was looked at", "[guard][doubt]") {
+  World world;
+  world.put_in_doubt();
+  world.guard.resolve(key(), State::released, "", "", "ann", "not seen", world.record().attempt_id);
+  CHECK(world.state() == State::released);
+}
+
 TEST_CASE("what is absent, completed or released cannot be resolved", "[guard][doubt]") {
   World world;
   CHECK(code_of([&] { (void)world.guard.resolve(key(), succeeded("x"), "ann", "?"); }) == errc::wrong_state);

@@ -1,5 +1,8 @@
+#include <paidonce/clocks/steady_timer.hpp>
+#include <paidonce/testing/instant_timer.hpp>
 #include <paidonce/testing/manual_clock.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <thread>
 #include <vector>
@@ -52,4 +55,90 @@ TEST_CASE("moves of a manual clock by several threads add up", "[testing][manual
     });
   for (auto& thread : threads) thread.join();
   CHECK(clock.now() == Timestamp(4000ms));
+}
+
+TEST_CASE("a manual clock's timer passes with time, and does not notice a jump", "[testing][manual_clock]") {
+  ManualClock clock;
+  CHECK(clock.elapsed() == 0ms);
+  clock.advance(5s);
+  clock.advance(-3s);
+  clock.set(Timestamp(7ms));
+  CHECK(clock.elapsed() == 5s);
+  clock.advance(Duration::max());
+  clock.advance(Duration::max());
+  CHECK(clock.elapsed() == Duration::max());
+}
+
+TEST_CASE("whoever waits on a manual clock goes on when its time has come", "[testing][manual_clock]") {
+  ManualClock clock;
+  Stop stop;
+  std::atomic<int> steps{0};
+  std::thread waiting([&, timer = clock]() mutable {
+    CHECK(pause(timer, 5s, stop));
+    ++steps;
+    CHECK(pause(timer, 10s, stop));
+    ++steps;
+  });
+  clock.await_waiting(1);
+  clock.advance(4999ms);
+  clock.await_waiting(1);
+  CHECK(steps == 0);
+  clock.advance(1ms);
+  while (steps != 1) std::this_thread::yield();
+  clock.await_waiting(1);
+  clock.advance(10s);
+  waiting.join();
+  CHECK(steps == 2);
+}
+
+TEST_CASE("a stop ends all waits, on any timer, and those to come", "[testing][manual_clock][timer]") {
+  ManualClock clock;
+  SteadyTimer steady;
+  Stop stop;
+  std::thread manual([&] { CHECK_FALSE(pause(clock, 5s, stop)); });
+  std::thread real([&] { CHECK_FALSE(pause(steady, 24h * 365, stop)); });
+  clock.await_waiting(1);
+  stop.request();
+  manual.join();
+  real.join();
+  CHECK(stop.requested());
+  CHECK_FALSE(pause(steady, 24h, stop));
+  CHECK_FALSE(pause(clock, 0s, stop));
+}
+
+TEST_CASE("a wait ends when what it waits for is done", "[testing][manual_clock][timer]") {
+  ManualClock clock;
+  SteadyTimer steady;
+  Stop stop;
+  std::atomic<bool> done{false};
+  std::thread manual([&] { CHECK(clock.wait(5s, stop, [&] { return done.load(); })); });
+  std::thread real([&] {
+    while (!done) CHECK(steady.wait(1h, stop, [&] { return done.load(); }));
+  });
+  clock.await_waiting(1);
+  done = true;
+  stop.wake();
+  manual.join();
+  real.join();
+  CHECK(clock.elapsed() == 0ms);
+}
+
+TEST_CASE("the machine's timer goes forward", "[timer]") {
+  SteadyTimer steady;
+  Stop stop;
+  const Duration before = steady.elapsed();
+  CHECK(pause(steady, 2ms, stop));
+  CHECK(steady.elapsed() >= before + 2ms);
+}
+
+TEST_CASE("waiting on an instant timer takes no time but the clock's", "[testing][instant_timer]") {
+  ManualClock clock;
+  InstantTimer timer(clock);
+  Stop stop;
+  CHECK(pause(timer, 3h, stop));
+  CHECK(clock.elapsed() == 3h);
+  CHECK(timer.wait(1h, stop, [] { return true; }));
+  stop.request();
+  CHECK_FALSE(pause(timer, 3h, stop));
+  CHECK(clock.elapsed() == 3h);
 }

@@ -337,7 +337,7 @@ flow::Terms IdempotencyGuard<S, L, C, O>::terms_of(const Call& call, const detai
   terms.wait = timing.wait;
   terms.doubt_rule = {call.means, options_.provider_remembers};
   terms.first_look = detail::has_local_find<S>() ? flow::FirstLook::before_lock : flow::FirstLook::under_lock;
-  if (call.purpose == flow::Purpose::pay) terms.attempt_id = detail::random_u64();
+  terms.attempt_id = call.purpose == flow::Purpose::pay ? detail::random_u64() : call.attempt_id;
   if (const CallOptions* own = call.options) {
     if (own->refuse_if) terms.admission = flow::Admission::asked;
     terms.amount = own->amount;
@@ -356,7 +356,7 @@ void IdempotencyGuard<S, L, C, O>::refuse_when_shutting_down() const {
 }
 
 template <Store S, Lock L, Clock C, Observer O>
-detail::Answer IdempotencyGuard<S, L, C, O>::resolve_as(const IdempotencyKey& key, Report report,
+detail::Answer IdempotencyGuard<S, L, C, O>::resolve_as(const Resolved& resolved, Report report,
                                                         detail::Inquiry& said, std::string_view format,
                                                         std::string_view actor, std::string_view why) {
   const char* what = report == Report::succeeded      ? "resolved as succeeded by "
@@ -368,7 +368,8 @@ detail::Answer IdempotencyGuard<S, L, C, O>::resolve_as(const IdempotencyKey& ke
                 "resolve takes succeeded, declined or not_executed: a person's doubt settles nothing");
   std::string annotation = what;
   annotation.append(actor).append(": ").append(why);
-  Call call{key, nullptr, nullptr, format, said};
+  Call call{resolved.key, nullptr, nullptr, format, said};
+  call.attempt_id = resolved.attempt_id;
   call.purpose = flow::Purpose::resolve;
   call.annotation = annotation;
   return run(call);
@@ -377,7 +378,7 @@ detail::Answer IdempotencyGuard<S, L, C, O>::resolve_as(const IdempotencyKey& ke
 template <Store S, Lock L, Clock C, Observer O>
 void IdempotencyGuard<S, L, C, O>::resolve(const IdempotencyKey& key, State state, std::string_view bytes,
                                            std::string_view format, std::string_view actor,
-                                           std::string_view why) {
+                                           std::string_view why, std::uint64_t attempt_id) {
   if (state == State::in_progress || state == State::in_doubt)
     throw Error(errc::invalid_options, "resolve takes State::succeeded, State::declined or State::released");
   detail::RawInquiry inquiry;
@@ -390,7 +391,7 @@ void IdempotencyGuard<S, L, C, O>::resolve(const IdempotencyKey& key, State stat
     raw.response = bytes;
     raw.response_format = format;
   }
-  const detail::Answer answer = resolve_as(key, raw.report, inquiry, format, actor, why);
+  const detail::Answer answer = resolve_as({key, attempt_id}, raw.report, inquiry, format, actor, why);
   if (answer.ending.status != Status::completed && answer.ending.status != Status::not_executed)
     throw Error(errc::store_unavailable,
                 "nothing was resolved, or nobody knows: look at the payment again, then repeat the call");
