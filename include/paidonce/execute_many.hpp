@@ -2,46 +2,23 @@
 // Many payments through one guard: some at a time, each by itself, and an end on demand that leaves nothing
 // half begun.
 
-#include <algorithm>
-#include <atomic>
 #include <cstddef>
 #include <exception>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <ranges>
 #include <stdexcept>
-#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <paidonce/detail/forced_unwind.hpp>
-#include <paidonce/detail/signals_blocked.hpp>
+#include <paidonce/detail/outcome_of.hpp>
 #include <paidonce/errors.hpp>
+#include <paidonce/execute_many/batch_threads.hpp>
 #include <paidonce/outcome.hpp>
-#include <paidonce/retry/retry.hpp>
-#include <paidonce/timer.hpp>
 
 namespace paidonce::inline v1 {
-
-/// After each payment of a batch.
-struct BatchProgress {
-  std::size_t finished = 0;  ///< so many so far, this one included
-  std::size_t total = 0;
-  std::size_t payment = 0;  ///< which one it was: its place in the range, from 0
-};
-
-struct BatchOptions {
-  /// Payments at the same time.
-  std::size_t concurrency = 4;
-  /// Called after each payment, by one thread at a time. What it throws is dropped, since the payments are
-  /// what counts.
-  std::function<void(const BatchProgress&)> progress = {};
-  /// Payments that have not started when it is requested do not start; those that run are finished. Null:
-  /// nothing stops the batch. Give it to the retries within, too, so that their pauses end.
-  Stop* stop = nullptr;
-};
 
 /// What became of one payment of a batch: nothing, an outcome, or an exception.
 template <class R>
@@ -65,7 +42,7 @@ struct Executed {
 
 namespace detail {
 
-/// Hands the payments out to threads, and takes down what became of them.
+/// The payments of a batch, and what became of them.
 template <class Guard, class Range, class Execute>
 class Batch {
  public:
@@ -73,58 +50,23 @@ class Batch {
 
   // Goes through the range once, before anything starts: what that throws, and where there is no memory, has
   // cost nothing.
-  Batch(Guard& guard, Range& payments, Execute& execute, const BatchOptions& options)
-      : guard_(guard), execute_(execute), options_(options) {
+  Batch(Guard& guard, Range& payments, Execute& execute) : guard_(guard), execute_(execute) {
     for (auto at = std::ranges::begin(payments); at != std::ranges::end(payments); ++at)
       payments_.push_back(at);
     results_.resize(payments_.size());
   }
 
-  std::vector<Executed<R>> run() {
+  std::vector<Executed<R>> run(const BatchOptions& options) {
     {
-      const Helpers helpers(*this);
-      work();
+      BatchThreads threads(options, payments_.size(), {this, [](void* batch, std::size_t place) {
+                                                         static_cast<Batch*>(batch)->execute(place);
+                                                       }});
+      threads.run();
     }
     return std::move(results_);
   }
 
  private:
-  /// The threads beside the caller's own. Where the system has no more of them, those that there are do.
-  class Helpers {
-   public:
-    explicit Helpers(Batch& batch) : batch_(batch) {
-      const std::size_t wanted = std::min(batch.options_.concurrency, batch.payments_.size());
-      if (wanted < 2) return;
-      threads_.reserve(wanted - 1);
-      const SignalsBlocked blocked;
-      try {
-        while (threads_.size() < wanted - 1) threads_.emplace_back([&batch] { batch.work(); });
-      } catch (const std::exception&) {
-      }
-    }
-    /// Nothing starts any more, when the caller's thread is being cancelled; what runs is waited for.
-    ~Helpers() {
-      batch_.taken_.store(batch_.payments_.size());
-      const NotCancellable waiting;
-      for (std::thread& thread : threads_) thread.join();
-    }
-    Helpers(const Helpers&) = delete;
-    Helpers& operator=(const Helpers&) = delete;
-
-   private:
-    Batch& batch_;
-    std::vector<std::thread> threads_;
-  };
-
-  void work() {
-    for (std::size_t place; !stopped() && (place = taken_++) < payments_.size();) {
-      execute(place);
-      report(place);
-    }
-  }
-
-  bool stopped() const noexcept { return options_.stop != nullptr && options_.stop->requested(); }
-
   void execute(std::size_t place) {
     Executed<R>& result = results_[place];
     try {
@@ -138,25 +80,10 @@ class Batch {
     }
   }
 
-  void report(std::size_t place) {
-    if (!options_.progress) return;
-    const std::lock_guard lock(reporting_);
-    try {
-      options_.progress({++finished_, payments_.size(), place});
-    } catch (const ForcedUnwind&) {
-      throw;
-    } catch (...) {
-    }
-  }
-
   Guard& guard_;
   Execute& execute_;
-  const BatchOptions& options_;
   std::vector<std::ranges::iterator_t<Range>> payments_;
   std::vector<Executed<R>> results_;
-  std::atomic<std::size_t> taken_{0};
-  std::mutex reporting_;
-  std::size_t finished_ = 0;  // with reporting_
 };
 
 }  // namespace detail
@@ -177,8 +104,8 @@ template <class Guard, std::ranges::forward_range Payments, class Execute>
     throw Error(errc::invalid_options,
                 "concurrency must be 1 at least: how many payments may run at a time?");
   return detail::Batch<Guard, std::remove_reference_t<Payments>, std::remove_reference_t<Execute>>(
-             guard, payments, execute, options)
-      .run();
+             guard, payments, execute)
+      .run(options);
 }
 
 }  // namespace paidonce::inline v1
