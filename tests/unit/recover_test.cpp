@@ -100,13 +100,13 @@ TEST_CASE("an abandoned payment is asked about once its lease is over, and not b
           "[recovery][recover]") {
   World world({.lease = 10s});
   abandon(world, key());
-  int asked = 0;
+  int asked = 0, as_expected = 0;
   Recovery recovery(
       world.guard,
       [&](const Doubt& doubt) -> Text {
         ++asked;
-        CHECK(doubt.record.state == State::in_doubt);
-        CHECK(doubt.holder == protocol::Holder::may_live);
+        if (doubt.record.state == State::in_doubt && doubt.holder == protocol::Holder::may_live)
+          ++as_expected;
         return succeeded("receipt");
       },
       quick(), world.clock);
@@ -118,6 +118,7 @@ TEST_CASE("an abandoned payment is asked about once its lease is over, and not b
   report = recovery.run();
   CHECK(report.succeeded == 1);
   CHECK(asked == 1);
+  CHECK(as_expected == 1);
   CHECK(recovery.run().seen == 0);
 }
 
@@ -141,10 +142,12 @@ TEST_CASE("a doubt is asked about again only after its pause, which grows", "[re
   World world;
   world.put_in_doubt();
   int asked = 0;
+  std::vector<std::uint32_t> rounds;
   Recovery recovery(
       world.guard,
       [&](const Doubt& doubt) -> Text {
-        CHECK(doubt.round == static_cast<std::uint32_t>(++asked));
+        ++asked;
+        rounds.push_back(doubt.round);
         return in_doubt("not found");
       },
       quick(), world.clock);
@@ -159,6 +162,7 @@ TEST_CASE("a doubt is asked about again only after its pause, which grows", "[re
     CHECK(recovery.run().asked == 1);
   }
   CHECK(asked == 4);
+  CHECK(rounds == std::vector<std::uint32_t>{1, 2, 3, 4});
 }
 
 TEST_CASE("how long a doubt has been seen is counted on the timer, from its first sight and for one attempt",
