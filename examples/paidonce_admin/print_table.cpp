@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include <paidonce/digest/key_digest.hpp>
 #include <paidonce/provider_key.hpp>
 
 #include "escape.hpp"
@@ -63,66 +64,123 @@ void print_log(std::ostream& out, const Snapshot::Log& log) {
   for (const std::string& name : log.others) out << "other    " << escaped(name) << " is not the store's\n";
 }
 
+/// As in 12.40 EUR, 5.00 USD; with how many amounts are in no sum.
+std::string amounts_of(const paidonce::StateSurvey& state) {
+  std::string text;
+  for (const paidonce::CurrencyTotal& total : state.totals)
+    text += (text.empty() ? "" : ", ") + (total.amount.empty() ? "too much" : total.amount) + ' ' +
+            total.currency;
+  const std::size_t others = state.without_amount + state.unreadable;
+  if (others > 0) text += (text.empty() ? "" : ", ") + std::to_string(others) + " without amount";
+  return text;
+}
+
 }  // namespace
 
-void TablePrinter::summary(std::ostream& out, const Snapshot::Log& log, const Counts& counts) const {
+void TablePrinter::survey(std::ostream& out, const Snapshot::Log& log, const Contents& contents) const {
+  const paidonce::Survey& survey = contents.survey;
   out << "store    " << log.store_id << '\n';
   print_log(out, log);
   out << "open     ";
-  if (counts.unfinished == 0)
+  if (survey.unfinished() == 0) {
     out << "nothing is unfinished\n\n";
-  else
-    out << with_unit(counts.unfinished, "payment is", "payments are")
-        << " unfinished, in progress or in doubt; the oldest since " << text_of(*counts.oldest_unfinished)
-        << "\n\n";
+  } else {
+    out << with_unit(survey.unfinished(), "payment is", "payments are")
+        << " unfinished, in progress or in doubt; the oldest since " << text_of(*survey.oldest_unfinished)
+        << '\n';
+    if (survey.oldest_in_doubt)
+      out << "doubt    " << with_unit(survey.of(paidonce::State::in_doubt).records, "payment", "payments")
+          << "; the oldest since " << text_of(*survey.oldest_in_doubt) << '\n';
+    out << '\n';
+  }
 
-  Rows<4> rows = {{"state", "records", "live", "expired"}};
-  const auto row = [&](std::string_view name, const Counts::Of& of) {
-    rows.push_back({std::string(name), std::to_string(of.records), std::to_string(of.records - of.expired),
-                    std::to_string(of.expired)});
-  };
-  for (std::size_t at = 0; at < all_states.size(); ++at) row(to_string(all_states[at]), counts.states[at]);
-  row("all", counts.all);
+  Rows<5> rows = {{"state", "records", "live", "expired", "amounts"}};
+  std::size_t expired = 0;
+  for (std::size_t at = 0; at < all_states.size(); ++at) {
+    const paidonce::StateSurvey& state = survey.of(all_states[at]);
+    rows.push_back({std::string(to_string(all_states[at])), std::to_string(state.records),
+                    std::to_string(state.records - contents.expired[at]),
+                    std::to_string(contents.expired[at]), amounts_of(state)});
+    expired += contents.expired[at];
+  }
+  rows.push_back({"all", std::to_string(survey.records()), std::to_string(survey.records() - expired),
+                  std::to_string(expired), ""});
   print_rows(out, rows);
 }
 
 void TablePrinter::list(std::ostream& out, const Selection& selection) const {
-  Rows<8> rows = {{"state", "scope", "key", "amount", "attempts", "changed", "expires", "about"}};
-  for (const auto& [key, record] : selection.entries) {
+  Rows<9> rows = {{"state", "stuck", "scope", "key", "digest", "amount", "attempts", "changed", "about"}};
+  for (const auto& [entry, stuck] : selection.shown) {
+    const auto& [key, record] = entry;
     std::string about = escaped(record.description);
     if (!about.empty() && !record.note.empty()) about += ": ";
     about += escaped(record.note);
-    rows.push_back({std::string(to_string(record.state)), or_dash(escaped(key.scope())), escaped(key.text()),
+    rows.push_back({std::string(to_string(record.state)), or_dash(std::string(stuck)),
+                    or_dash(escaped(key.scope())), escaped(key.text()), paidonce::key_digest(key),
                     or_dash(escaped(record.amount)), std::to_string(record.attempts),
-                    text_of(record.updated_at), or_dash(text_of(record.expires_at)), std::move(about)});
+                    text_of(record.updated_at), std::move(about)});
   }
   print_rows(out, rows);
-  out << '\n' << with_unit(selection.entries.size(), "record", "records");
-  if (selection.matching > selection.entries.size())
+  out << '\n' << with_unit(selection.shown.size(), "record", "records");
+  if (selection.matching > selection.shown.size())
     out << " of " << selection.matching << ": a higher --limit shows more";
   out << '\n';
 }
 
-void TablePrinter::show(std::ostream& out, const Entry& entry) const {
-  const paidonce::Record& record = entry.record;
-  print_rows<2>(out, {{"scope", or_dash(escaped(entry.key.scope()))},
-                      {"key", escaped(entry.key.text())},
-                      {"state", std::string(to_string(record.state))},
-                      {"attempts", std::to_string(record.attempts)},
-                      {"amount", or_dash(escaped(record.amount))},
-                      {"description", or_dash(escaped(record.description))},
-                      {"note", or_dash(escaped(record.note))},
-                      {"created", or_dash(text_of(record.created_at))},
-                      {"changed", or_dash(text_of(record.updated_at))},
-                      {"lease until", or_dash(text_of(record.lease_until))},
-                      {"expires", or_dash(text_of(record.expires_at))},
-                      {"provider key", paidonce::provider_key(entry.key, record.created_at)},
-                      {"fingerprint", record.fingerprint.hex()},
-                      {"version", std::to_string(record.version)},
-                      {"attempt", hex_of(record.attempt_id)},
-                      {"checkpoint", or_dash(escaped(record.checkpoint))},
-                      {"response", or_dash(escaped(record.response))},
-                      {"format", or_dash(escaped(record.response_format))}});
+void TablePrinter::show(std::ostream& out, const Shown& shown) const {
+  const auto& [key, record] = shown.entry;
+  Rows<2> rows = {
+      {"scope", or_dash(escaped(key.scope()))},     {"key", escaped(key.text())},
+      {"digest", paidonce::key_digest(key)},        {"state", std::string(to_string(record.state))},
+      {"stuck", or_dash(std::string(shown.stuck))}, {"attempts", std::to_string(record.attempts)},
+      {"amount", or_dash(escaped(record.amount))},  {"description", or_dash(escaped(record.description))}};
+  std::string_view note = record.note;
+  for (const char* name = "history"; *name || !note.empty(); name = "") {
+    const std::size_t end = std::min(note.find('\n'), note.size());
+    rows.push_back({name, or_dash(escaped(note.substr(0, end)))});
+    note.remove_prefix(std::min(end + 1, note.size()));
+  }
+  rows.insert(rows.end(), {{"created", or_dash(text_of(record.created_at))},
+                           {"changed", or_dash(text_of(record.updated_at))},
+                           {"lease until", or_dash(text_of(record.lease_until))},
+                           {"expires", or_dash(text_of(record.expires_at))},
+                           {"provider key", paidonce::provider_key(key, record.created_at)},
+                           {"fingerprint", record.fingerprint.hex()},
+                           {"version", std::to_string(record.version)},
+                           {"attempt", hex_of(record.attempt_id)},
+                           {"checkpoint", or_dash(escaped(record.checkpoint))},
+                           {"response", or_dash(escaped(record.response))},
+                           {"format", or_dash(escaped(record.response_format))}});
+  print_rows(out, rows);
+}
+
+void TablePrinter::swept(std::ostream& out, const Swept& swept) const {
+  if (swept.dry_run)
+    out << with_unit(swept.expired, "record has", "records have") << " expired by " << text_of(swept.now)
+        << "; nothing was changed\n";
+  else
+    out << with_unit(swept.report.erased, "record was", "records were") << " erased\n";
+}
+
+void TablePrinter::recovered(std::ostream& out, const Recovered& recovered) const {
+  const paidonce::RecoveryReport& report = recovered.report;
+  print_rows<2>(out,
+                {{"before", std::to_string(recovered.abandoned) + " in progress, whose process is dead; " +
+                                std::to_string(recovered.in_doubt) + " in doubt"},
+                 {"provider", recovered.asked_provider ? "asked" : "not asked"},
+                 {"succeeded", std::to_string(report.succeeded)},
+                 {"declined", std::to_string(report.declined)},
+                 {"in doubt", std::to_string(report.in_doubt)},
+                 {"unanswered", std::to_string(report.unanswered)},
+                 {"failed", std::to_string(report.failed)}});
+  out << '\n'
+      << (recovered.dry_run ? "nothing was changed; a recovery would look at:" : "left unfinished:") << "\n";
+  list(out, recovered.left);
+}
+
+void TablePrinter::resolved(std::ostream& out, const Entry& after, paidonce::State was) const {
+  out << "resolved: it was " << to_string(was) << "\n";
+  show(out, {after, {}});
 }
 
 void TablePrinter::verified(std::ostream& out, const Snapshot::Log& log) const {

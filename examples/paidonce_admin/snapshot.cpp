@@ -6,9 +6,12 @@
 #include <utility>
 
 #include <paidonce/digest/hex.hpp>
+#include <paidonce/digest/key_digest.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/stores/file/recovery.hpp>
 
+#include "escape.hpp"
+#include "exit.hpp"
 #include "read_only_files.hpp"
 
 namespace paidonce_admin {
@@ -18,17 +21,21 @@ namespace format = paidonce::file_format;
 using paidonce::detail::OpenFile;
 
 OpenFile<ReadOnlyFiles> open_directory(ReadOnlyFiles& files, const std::filesystem::path& path) {
+  const std::string name = escaped(path.native());
   std::error_code wrong;
   const std::filesystem::path real = std::filesystem::canonical(path, wrong);
   const int opened = wrong ? -1 : files.open_at(AT_FDCWD, real.c_str(), O_RDONLY | O_DIRECTORY);
   if (!wrong && opened < 0) wrong = {errno, std::generic_category()};
-  if (wrong) throw std::system_error(wrong, "cannot open " + path.string());
+  if (wrong == std::errc::no_such_file_or_directory || wrong == std::errc::not_a_directory)
+    throw Refusal(Exit::bad_usage, "there is no store: cannot open " + name + ": " + wrong.message());
+  if (wrong) throw std::system_error(wrong, "cannot open " + name);
   OpenFile<ReadOnlyFiles> directory(files, opened);
   if (files.lock(opened, LOCK_SH | LOCK_NB) == 0) return directory;
-  if (errno != EWOULDBLOCK)
-    throw std::system_error(errno, std::generic_category(), "cannot lock " + path.string());
-  throw StoreInUse(path.string() +
-                   " is open in another process: end that, or copy the directory and look at the copy");
+  if (errno != EWOULDBLOCK) throw std::system_error(errno, std::generic_category(), "cannot lock " + name);
+  throw Refusal(Exit::in_use,
+                name +
+                    " is open in another process, such as your service: to look, copy the directory and "
+                    "name the copy; to change something, end that process first");
 }
 
 /// The bytes of the key in what was written for a record.
@@ -66,7 +73,8 @@ Snapshot::Snapshot(const std::filesystem::path& path) {
   };
   try {
     const auto log = paidonce::detail::recover_log(files, directory.fd(), apply, [](auto...) {});
-    if (log.segments.empty()) throw std::runtime_error("there is no store in " + path.string());
+    if (log.segments.empty())
+      throw Refusal(Exit::bad_usage, "there is no store in " + escaped(path.native()));
     log_.store_id = hex(log.store);
     log_.segments = log.segments.size();
     log_.frames = log.frames;
@@ -87,13 +95,26 @@ Snapshot::Snapshot(const std::filesystem::path& path) {
       log_.disk_bytes += paidonce::detail::LogFile<ReadOnlyFiles>(files, directory.fd(), name).size();
 }
 
-std::vector<Entry> Snapshot::find(std::string_view text, const std::optional<std::string>& scope) const {
+std::vector<Entry> Snapshot::find(const Which& which) const {
   std::vector<Entry> found;
   for (const auto& [bytes, payload] : payloads_) {
     const auto key = paidonce::IdempotencyKey::from_bytes(bytes);
-    if (key.text() == text && (!scope || key.scope() == *scope)) found.push_back(unpacked(payload));
+    const bool named = which.digest
+                           ? paidonce::key_digest(key) == *which.digest
+                           : key.text() == *which.key && (!which.scope || key.scope() == *which.scope);
+    if (named) found.push_back(unpacked(payload));
   }
   return found;
+}
+
+std::optional<paidonce::Record> Snapshot::find(const paidonce::IdempotencyKey& key) const {
+  const auto found = payloads_.find(std::string(key.bytes()));
+  if (found == payloads_.end()) return std::nullopt;
+  return unpacked(found->second).record;
+}
+
+void Snapshot::refuse_to_write() {
+  throw paidonce::Error(paidonce::errc::store_unavailable, "this store is only read");
 }
 
 Entry Snapshot::unpacked(std::string_view payload) {

@@ -1,5 +1,6 @@
 #pragma once
-// A store's directory as it stands, read from the first byte of its log to the last, and not changed.
+// A store's directory as it stands, read from the first byte of its log to the last, and not changed: a store
+// for whatever only reads.
 
 #include <cstddef>
 #include <cstdint>
@@ -13,13 +14,11 @@
 
 #include <paidonce/key.hpp>
 #include <paidonce/record.hpp>
+#include <paidonce/store.hpp>
+
+#include "options.hpp"
 
 namespace paidonce_admin {
-
-/// Some process has the store open.
-struct StoreInUse : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 /// The log does not verify, so nothing in it is to be believed.
 struct StoreDamaged : std::runtime_error {
@@ -32,12 +31,15 @@ struct StoreDamaged : std::runtime_error {
 struct Entry {
   paidonce::IdempotencyKey key;
   paidonce::Record record;
+
+  friend bool operator==(const Entry&, const Entry&) = default;
 };
 
+/// A `ScannableStore` and `HolderAwareStore` to which nothing can be written.
 class Snapshot {
  public:
-  /// Throws `StoreInUse`, `StoreDamaged`, and `std::exception` where there is no store or it cannot be read.
-  /// The store cannot be opened by anybody while this runs.
+  /// Throws `Refusal{in_use}`, `Refusal{bad_usage}` where there is no store, `StoreDamaged`, and
+  /// `std::exception` where it cannot be read. The store cannot be opened by anybody while this runs.
   explicit Snapshot(const std::filesystem::path& directory);
 
   std::size_t size() const { return payloads_.size(); }
@@ -46,8 +48,31 @@ class Snapshot {
   void each(Visit&& visit) const {
     for (const auto& [key, payload] : payloads_) visit(unpacked(payload));
   }
-  /// The records whose key has this text, in any scope, or in the one that is given.
-  std::vector<Entry> find(std::string_view text, const std::optional<std::string>& scope) const;
+  /// The records that are named so.
+  std::vector<Entry> find(const Which& which) const;
+
+  std::optional<paidonce::Record> find(const paidonce::IdempotencyKey& key) const;
+  template <class Visitor>
+  void scan(const paidonce::ScanFilter& filter, Visitor&& visitor) const {
+    auto at = filter.after.empty() ? payloads_.begin() : payloads_.find(filter.after);
+    if (!filter.after.empty() && at != payloads_.end()) ++at;
+    for (std::size_t visited = 0; at != payloads_.end() && visited < filter.limit; ++at) {
+      const auto [key, record] = unpacked(at->second);
+      if (!paidonce::detail::passes(filter, record)) continue;
+      ++visited;
+      if (!visitor(key, record)) return;
+    }
+  }
+  std::optional<paidonce::Record> insert(const paidonce::IdempotencyKey&, const paidonce::Record&) {
+    refuse_to_write();
+  }
+  bool replace(const paidonce::IdempotencyKey&, paidonce::Version, const paidonce::Record&) {
+    refuse_to_write();
+  }
+  /// Nobody had the store open when it was read. Not to be relied on for a copy, whose store may be open.
+  bool holder_gone(const paidonce::IdempotencyKey&, const paidonce::Record& record) const {
+    return record.state == paidonce::State::in_progress;
+  }
 
   /// What is to be said of the log as a whole.
   struct Log {
@@ -65,10 +90,13 @@ class Snapshot {
   const Log& log() const { return log_; }
 
  private:
+  [[noreturn]] static void refuse_to_write();
   static Entry unpacked(std::string_view payload);
 
   Log log_;
   std::unordered_map<std::string, std::string> payloads_;  // by the key's bytes
 };
+
+static_assert(paidonce::ScannableStore<Snapshot> && paidonce::HolderAwareStore<Snapshot>);
 
 }  // namespace paidonce_admin
