@@ -32,12 +32,13 @@ inline std::string content_of(const std::filesystem::path& file) {
 /// not been waited for yet.
 class Process {
  public:
-  /// `out` and `err` are descriptors that become its standard output and error. `environment` is added to
-  /// ours.
+  /// `out`, `err` and `in` are descriptors that become its standard output, error and input. `environment` is
+  /// added to ours.
   Process(const std::vector<std::string>& command, int out, int err,
-          const std::vector<std::string>& environment = {}) {
+          const std::vector<std::string>& environment = {}, int in = STDIN_FILENO) {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
+    if (in != STDIN_FILENO) posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
     std::vector<char*> arguments, variables;
@@ -88,8 +89,8 @@ struct Finished {
   std::string out, err;
 };
 
-/// Runs a program to its end.
-inline Finished run(const std::vector<std::string>& command) {
+/// Runs a program to its end. `in` is its standard input.
+inline Finished run(const std::vector<std::string>& command, int in = STDIN_FILENO) {
   const TemporaryDirectory files;
   const auto open = [&](const char* name) {
     return ::open((files / name).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -97,7 +98,7 @@ inline Finished run(const std::vector<std::string>& command) {
   const int out = open("out"), err = open("err");
   Finished finished;
   {
-    Process process(command, out, err);
+    Process process(command, out, err, {}, in);
     finished.status = process.wait();
   }
   ::close(out);
