@@ -2,16 +2,17 @@
 // The heart of the program: orders go through a guard to the provider, each at most once.
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <string>
 #include <utility>
 #include <vector>
 
+#include <paidonce/execute_many.hpp>
 #include <paidonce/paidonce.hpp>
 #include <paidonce/provider_key.hpp>
+#include <paidonce/retry/retry.hpp>
 
-#include "backoff.hpp"
 #include "orders.hpp"
 #include "progress.hpp"
 #include "result.hpp"
@@ -30,8 +31,8 @@ struct RunOptions {
   unsigned threads = 4;
   unsigned tries = 6;  ///< at one line, the first included
   Doubts doubts = Doubts::by_asking;
-  std::chrono::milliseconds first_pause{50};
-  std::chrono::milliseconds longest_pause{1600};
+  paidonce::Backoff pauses{std::chrono::milliseconds(50), std::chrono::milliseconds(1600),
+                           paidonce::Jitter::equal};
 };
 
 inline LineResult result_of(const paidonce::Outcome<shop::Charge>& outcome) {
@@ -63,15 +64,11 @@ inline LineResult result_of(const paidonce::Outcome<shop::Charge>& outcome) {
       });
 }
 
-/// What a call of the guard came to. One that throws has not started a payment; trying again helps where the
-/// store, say, is only busy.
-template <class Call>
-LineResult try_once(Call&& call, shop::TryAgain& again) {
+/// The same for a line whose call threw: no payment was started by it.
+inline LineResult result_of(const paidonce::Executed<shop::Charge>& executed) {
+  if (executed.outcome) return result_of(*executed.outcome);
   try {
-    return result_of(call());
-  } catch (const paidonce::Error& failure) {
-    if (!paidonce::retryable(failure)) again = shop::TryAgain::useless;
-    return {LineStatus::error, false, {}, failure.what()};
+    std::rethrow_exception(executed.error);
   } catch (const std::exception& failure) {
     return {LineStatus::error, false, {}, failure.what()};
   }
@@ -79,8 +76,8 @@ LineResult try_once(Call&& call, shop::TryAgain& again) {
 
 /// Pays one line: run, replayed, or found out about at the provider; tried again while that may help.
 template <class Guard>
-LineResult pay_line(Guard& guard, const shop::StripeClient& provider, const OrderLine& line,
-                    const RunOptions& options) {
+paidonce::Outcome<shop::Charge> pay_line(Guard& guard, const shop::StripeClient& provider,
+                                         const OrderLine& line, const RunOptions& options) {
   using namespace paidonce;
   const IdempotencyKey key{"pay_orders", line.order_id};
   const Fingerprint asked = fingerprint(line.order_id, *line.money, line.source);
@@ -96,12 +93,12 @@ LineResult pay_line(Guard& guard, const shop::StripeClient& provider, const Orde
   request.source = line.source;
   request.description = call.description;
 
-  shop::TryAgain again = shop::TryAgain::worthwhile;
+  Stop useless;  // requested when the provider said that sending it again will not end otherwise
   const auto pay = [&](Attempt& attempt) -> PaymentResult<shop::Charge> {
     request.provider_key = attempt.provider_key();
     if (attempt.lease_lost()) return not_executed("the lease ran out before anything was sent");
     shop::ChargeReport report = provider.charge(request);
-    again = report.try_again;
+    if (report.try_again == shop::TryAgain::useless) useless.request();
     return std::move(report.result);
   };
   const auto reconcile = [&](const Record& record) {
@@ -114,20 +111,20 @@ LineResult pay_line(Guard& guard, const shop::StripeClient& provider, const Orde
     if (options.doubts == Doubts::by_asking) return guard.execute(key, asked, pay, reconcile, call);
     return guard.execute(key, asked, pay, call);
   };
-  const auto ask = [&] { return guard.template reconcile<shop::Charge>(key, reconcile); };
-  LineResult result;
-  for (Backoff backoff(options.tries, options.first_pause, options.longest_pause);;) {
-    result = try_once(execute, again);
-    const bool open = result.status == LineStatus::not_executed || result.status == LineStatus::in_doubt ||
-                      result.status == LineStatus::in_progress || result.status == LineStatus::error;
-    if (!open || again == shop::TryAgain::useless || !backoff.pause()) break;
-  }
-  if (options.doubts == Doubts::by_sending_again && result.status == LineStatus::in_doubt) {
+  Retried<shop::Charge> retried = retry({.backoff = options.pauses,
+                                         .attempts = options.tries,
+                                         .deadline = Duration::max(),  // the tries are counted
+                                         .in_doubt = WhenInDoubt::send_again,
+                                         .stop = &useless},
+                                        execute);
+  Outcome<shop::Charge> outcome = std::move(retried).value();
+  if (options.doubts == Doubts::by_sending_again && outcome.status() == Status::in_doubt) {
     // Nothing more may be sent, or it does not help: in the end the provider may know.
-    LineResult found = try_once(ask, again);
-    if (found.status == LineStatus::paid || found.status == LineStatus::declined) return found;
+    const auto ask = [&] { return guard.template reconcile<shop::Charge>(key, reconcile); };
+    auto found = retry({.attempts = 1}, ask);
+    if (found.end == RetryEnd::settled) return std::move(found).value();
   }
-  return result;
+  return outcome;
 }
 
 /// Pays all lines that are right; the results stand in the order of the lines. The guard, and with it the
@@ -136,14 +133,16 @@ template <class Guard>
 std::vector<LineResult> run(Guard& guard, const shop::StripeClient& provider,
                             const std::vector<OrderLine>& lines, const RunOptions& options) {
   std::vector<LineResult> results(lines.size());
+  for (std::size_t at = 0; at < lines.size(); ++at) results[at].reason = lines[at].problem;
   const Schedule waves = schedule(lines);
   Progress progress(waves.first.size() + waves.then.size());
-  for (std::size_t at = 0; at < lines.size(); ++at) results[at].reason = lines[at].problem;
-  for (const auto* wave : {&waves.first, &waves.then})
-    on_threads(options.threads, *wave, [&](std::size_t at) {
-      results[at] = pay_line(guard, provider, lines[at], options);
-      progress.step();
-    });
+  const auto pay = [&](Guard& by, std::size_t at) { return pay_line(by, provider, lines[at], options); };
+  const paidonce::BatchOptions batch{.concurrency = options.threads,
+                                     .progress = [&](const paidonce::BatchProgress&) { progress.step(); }};
+  for (const auto* wave : {&waves.first, &waves.then}) {
+    const auto executed = paidonce::execute_many(guard, *wave, pay, batch);
+    for (std::size_t at = 0; at < wave->size(); ++at) results[(*wave)[at]] = result_of(executed[at]);
+  }
   return results;
 }
 

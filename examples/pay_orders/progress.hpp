@@ -3,14 +3,13 @@
 
 #include <cstddef>
 #include <cstdio>
-#include <mutex>
 #include <string>
 
 #include <unistd.h>
 
 namespace pay_orders {
 
-/// Safe to use from any number of threads.
+/// Used by one thread at a time.
 class Progress {
  public:
   explicit Progress(std::size_t total) : total_(total), shown_(::isatty(STDERR_FILENO) == 1 && total > 0) {
@@ -23,7 +22,6 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void step() {
-    const std::lock_guard lock(mutex_);
     ++done_;
     draw();
   }
@@ -38,7 +36,6 @@ class Progress {
     std::fflush(stderr);
   }
 
-  std::mutex mutex_;
   std::size_t total_, done_ = 0;
   bool shown_;
 };

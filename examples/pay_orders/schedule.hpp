@@ -1,13 +1,9 @@
 #pragma once
-// Which line goes when, and on which thread.
+// Which line goes when.
 
-#include <atomic>
 #include <cstddef>
-#include <exception>
 #include <map>
-#include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "orders.hpp"
@@ -32,29 +28,6 @@ inline Schedule schedule(const std::vector<OrderLine>& lines) {
     (same ? schedule.first : schedule.then).push_back(at);
   }
   return schedule;
-}
-
-/// Calls `work(position)` for each of them on so many threads, and returns when all are done. What the work
-/// throws first ends it and is thrown again here.
-template <class Work>
-void on_threads(unsigned threads, const std::vector<std::size_t>& positions, Work&& work) {
-  std::atomic<std::size_t> next = 0;
-  std::mutex mutex;
-  std::exception_ptr failure;
-  const auto loop = [&] {
-    try {
-      for (std::size_t at; (at = next++) < positions.size();) work(positions[at]);
-    } catch (...) {
-      next = positions.size();
-      const std::lock_guard lock(mutex);
-      if (!failure) failure = std::current_exception();
-    }
-  };
-  {
-    std::vector<std::jthread> pool;
-    while (pool.size() < threads && pool.size() < positions.size()) pool.emplace_back(loop);
-  }
-  if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace pay_orders
