@@ -55,7 +55,7 @@ TEST_CASE("an insert that finds no memory leaves the store as it was", "[store][
                                       if (i > 0) REQUIRE(store.find(key(i - 1)) == record_of(i));
                                     });
     REQUIRE(failed >= 1);
-    REQUIRE(failed <= 2);
+    REQUIRE(failed <= 3);  // the block, the table, that of the unfinished
     REQUIRE(store.find(mine) == record);
   }
   for (std::size_t i = 0; i < 200; ++i) REQUIRE(store.find(key(i)) == record_of(i + 1));

@@ -31,6 +31,7 @@
 #include <paidonce/stores/file/files.hpp>
 #include <paidonce/stores/file/options.hpp>
 #include <paidonce/stores/file/sweep.hpp>
+#include <paidonce/stores/memory/record_page.hpp>
 
 namespace paidonce::inline v1 {
 
@@ -91,7 +92,8 @@ class BasicFileStore {
 
   /// In the order of the keys' hashes, which stays the same from scan to scan of one handle. What is written
   /// meanwhile is visited or not; what is visited is on disk. No lock is held while the visitor runs; it may
-  /// call the store.
+  /// call the store. A scan of what is in progress or in doubt alone costs what there is of that, not what is
+  /// stored.
   template <class Visitor>
   void scan(const ScanFilter& filter, Visitor&& visitor);
 
@@ -99,9 +101,9 @@ class BasicFileStore {
   /// durably. Goes on where the last call stopped, so that many small calls come round to every record.
   std::size_t erase_expired(Timestamp now, std::size_t limit);
 
-  /// Whether the process that began this attempt is dead: it was in progress in the log when this process
-  /// opened the store, and another process had written that log. One that had the store open earlier in this
-  /// process proves nothing.
+  /// Whether the process that began this attempt is dead, for records in progress and in doubt: the attempt
+  /// was unfinished in the log when this process opened the store, and another process had written that log.
+  /// One that had the store open earlier in this process proves nothing.
   bool holder_gone(const IdempotencyKey&, const Record& record);
 
   /// Writes again what is still current in all segments but the newest, and drops them; returns how many it
@@ -209,22 +211,23 @@ void BasicFileStore<Files, Hash>::scan(const ScanFilter& filter, Visitor&& visit
   if (filter.limit == 0) return;
   auto& shards = core_->index().shards();
   auto cursor = shards.begin_of(filter.after);
-  std::vector<std::pair<std::string, Record>> page;
+  detail::RecordPage page;
   std::vector<const detail::PackedRecord*> room;
-  for (std::size_t visited = 0; !shards.at_end(cursor);) {
+  std::size_t left = filter.limit;
+  const auto visit = [&](const IdempotencyKey& key, const Record& record) {
+    return visitor(key, record) && --left > 0;
+  };
+  do {
     page.clear();
     std::uint64_t awaited = 0;
-    shards.read_page(filter, cursor, room, [&](const detail::PackedRecord& block) {
+    shards.read_page(filter, cursor, room, left, [&](const detail::PackedRecord& block) {
       const auto mark = detail::FrameMark::of(block);
-      if (mark.erased) return;
+      if (mark.erased) return true;
       if (mark.awaited() > awaited) awaited = mark.awaited();
-      block.unpack(page.emplace_back(std::string(block.key()), Record{}).second);
+      return page.add(block);
     });
     core_->await(awaited);
-    for (const auto& [bytes, record] : page) {
-      if (!visitor(IdempotencyKey::from_bytes(bytes), record) || ++visited == filter.limit) return;
-    }
-  }
+  } while (page.visit(visit) && !shards.at_end(cursor));
 }
 
 }  // namespace paidonce::inline v1

@@ -23,6 +23,7 @@
 #include <paidonce/store.hpp>
 #include <paidonce/stores/memory/packed_record.hpp>
 #include <paidonce/stores/memory/readers_gate.hpp>
+#include <paidonce/stores/memory/record_page.hpp>
 #include <paidonce/stores/memory/record_shards.hpp>
 #include <paidonce/stores/memory/record_table.hpp>
 
@@ -33,7 +34,7 @@ struct MemoryStoreOptions {
   std::size_t max_records = std::numeric_limits<std::size_t>::max();
   /// Most bytes of one record's response and checkpoint together; a write beyond it throws `store_full`.
   std::size_t max_record_bytes = std::size_t{1} << 20;
-  /// Parts with a lock each: a power of two from 1 to 4096. Each takes 320 bytes when empty.
+  /// Parts with a lock each: a power of two from 1 to 4096. Each takes 384 bytes when empty.
   std::size_t shards = 64;
 };
 
@@ -71,7 +72,7 @@ class BasicMemoryStore {
       table.block(at)->unpack(there.emplace());
       return there;
     }
-    table.reserve();
+    table.reserve(record.state);
     count_one();
     table.add(std::move(packed), place.hash);
     return there;
@@ -85,28 +86,30 @@ class BasicMemoryStore {
     Table& table = place.shard.table;
     const std::size_t at = table.find(place.hash, key.bytes());
     if (at == Table::nowhere || table.block(at)->version() != expected) return false;
+    table.reserve_exchange(at, record.state);
     packed = table.exchange(at, std::move(packed));
     return true;
   }
 
   /// In the order of the keys' hashes, which stays the same from scan to scan. What is written meanwhile is
-  /// visited or not. No lock is held while the visitor runs; it may call the store.
+  /// visited or not. No lock is held while the visitor runs; it may call the store. A scan of what is in
+  /// progress or in doubt alone costs what there is of that, not what is stored.
   template <class Visitor>
   void scan(const ScanFilter& filter, Visitor&& visitor) {
     if (filter.limit == 0) return;
     typename Shards::Cursor cursor = parts_->shards.begin_of(filter.after);
-    std::vector<std::pair<std::string, Record>> page;
+    detail::RecordPage page;
     std::vector<const detail::PackedRecord*> room;
     room.reserve(Shards::page_size);
-    for (std::size_t visited = 0; !parts_->shards.at_end(cursor);) {
+    std::size_t left = filter.limit;
+    const auto visit = [&](const IdempotencyKey& key, const Record& record) {
+      return visitor(key, record) && --left > 0;
+    };
+    do {
       page.clear();
-      parts_->shards.read_page(filter, cursor, room, [&page](const detail::PackedRecord& block) {
-        block.unpack(page.emplace_back(std::string(block.key()), Record{}).second);
-      });
-      for (const auto& [bytes, record] : page) {
-        if (!visitor(IdempotencyKey::from_bytes(bytes), record) || ++visited == filter.limit) return;
-      }
-    }
+      parts_->shards.read_page(filter, cursor, room, left,
+                               [&page](const detail::PackedRecord& block) { return page.add(block); });
+    } while (page.visit(visit) && !parts_->shards.at_end(cursor));
   }
 
   /// Goes on where the last call stopped, so that many small calls come round to every record.

@@ -198,7 +198,7 @@ class FileStoreCore {
   // ---- the refinements ----
 
   bool holder_gone(const Record& record) const {
-    return record.state == State::in_progress && gone_.contains(record.attempt_id);
+    return is_unfinished(record.state) && gone_.contains(record.attempt_id);
   }
 
   std::size_t compact() {
@@ -274,11 +274,10 @@ class FileStoreCore {
     return recovered;
   }
 
-  /// The attempts that another process had in progress: it cannot be at work, or it would hold the directory.
+  /// The attempts that another process had begun and not ended: it cannot be at work, or it would hold the
+  /// directory.
   void find_gone() {
-    index_.for_each([this](const PackedRecord& block) {
-      if (block.state() == State::in_progress) gone_.insert(block.attempt_id());
-    });
+    index_.for_each_unfinished([this](const PackedRecord& block) { gone_.insert(block.attempt_id()); });
   }
 
   /// Looks for the first begin of each group; the others of the group rely on it. Which group that is.
@@ -376,7 +375,7 @@ class FileStoreCore {
   Commit commit_{log_};
   Index index_;
   const file_format::ProcessId opener_;
-  std::unordered_set<std::uint64_t> gone_;  // attempts whose holder is dead
+  std::unordered_set<std::uint64_t> gone_;  // unfinished attempts whose holder is dead
   RecoveredLog recovered_;
   Log log_;
 

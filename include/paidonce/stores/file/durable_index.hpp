@@ -47,10 +47,6 @@ struct FrameMark {
   static constexpr std::uint64_t most = erased_bit - 1;
 };
 
-inline bool is_unfinished(State state) noexcept {
-  return state == State::in_progress || state == State::in_doubt;
-}
-
 /// Thread-safe. `Commit` is a GroupCommit.
 template <class Hash, class Commit>
 class DurableIndex {
@@ -104,7 +100,7 @@ class DurableIndex {
     Table& table = place.shard.table;
     const std::size_t at = table.find(place.hash, key.bytes());
     if (at == Table::nowhere) {
-      table.reserve();
+      table.reserve(packed->state());
       const PackedRecord& added = *packed;
       room.use();
       table.add(std::move(packed), place.hash);
@@ -118,6 +114,7 @@ class DurableIndex {
       return {Met::another, mark.awaited()};
     }
     if (!commit_.is_durable(mark.sequence)) return {Met::pending, mark.sequence};
+    table.reserve_exchange(at, packed->state());
     replaced = exchange(table, at, packed, frame, room);
     return {};
   }
@@ -135,6 +132,7 @@ class DurableIndex {
     const FrameMark mark = FrameMark::of(block);
     if (mark.erased || block.version() != expected) return {Met::another, mark.awaited()};
     if (!commit_.is_durable(mark.sequence)) return {Met::pending, mark.sequence};
+    table.reserve_exchange(at, packed->state());
     uncount(block);
     replaced = exchange(table, at, packed, frame, room);
     return {};
@@ -222,21 +220,26 @@ class DurableIndex {
       }
       counts.add(1, frame.state, file_format::frame_head_size + frame.payload.size());
       if (at != Table::nowhere) {
+        table.reserve_exchange(at, frame.state);
         table.exchange(at, std::move(frame.block));
       } else {
-        table.reserve_growing_to(static_cast<std::size_t>(static_cast<double>(table.size()) * growth));
+        table.reserve(frame.state, static_cast<std::size_t>(static_cast<double>(table.size()) * growth));
         table.add(std::move(frame.block), place.hash);
       }
     }
     count(counts);
   }
 
-  /// Calls `look(block)` for all records.
+  /// Calls `look(block)` for all records that are unfinished.
   template <class Look>
-  void for_each(Look&& look) {
+  void for_each_unfinished(Look&& look) {
     std::vector<const PackedRecord*> room;
-    const ScanFilter all{.limit = SIZE_MAX};
-    for (typename Shards::Cursor cursor; !shards_.at_end(cursor);) shards_.read_page(all, cursor, room, look);
+    const ScanFilter unfinished{.states = {State::in_progress, State::in_doubt}};
+    for (typename Shards::Cursor cursor; !shards_.at_end(cursor);)
+      shards_.read_page(unfinished, cursor, room, Shards::page_size, [&look](const PackedRecord& block) {
+        look(block);
+        return true;
+      });
   }
 
   std::uint64_t records() const noexcept { return records_.load(std::memory_order_relaxed); }

@@ -82,6 +82,12 @@ class PackedRecord {
   std::uint64_t attempt_id() const noexcept { return attempt_id_; }
   Timestamp updated_at() const noexcept { return time(numbers().updated_at); }
 
+  /// Asks for the memory behind the head, as much as most have.
+  void prefetch() const noexcept {
+    for (std::size_t line = 1; line < 6; ++line)
+      __builtin_prefetch(reinterpret_cast<const char*>(this) + 64 * line);
+  }
+
   /// All of it, up to what was asked for behind it.
   std::string_view bytes() const noexcept {
     const Wide found = numbers();
@@ -106,24 +112,14 @@ class PackedRecord {
 
   /// Fills a record that is as `Record{}`. Throws std::bad_alloc.
   [[gnu::noinline]] void unpack(Record& record) const {
-    const Wide found = numbers();
-    record.fingerprint =
-        Fingerprint::from_digest(static_cast<FingerprintAlgorithm>(layout_and_algorithm_ >> 1), digest_);
-    record.state = state_;
-    record.version = version_;
-    record.attempt_id = attempt_id_;
-    record.attempts = found.attempts;
-    record.created_at = Timestamp(Duration(created_at_));
-    record.updated_at = time(found.updated_at);
-    record.lease_until = time(found.lease_until);
-    record.expires_at = time(found.expires_at);
-    const char* from = behind_head() + numbers_size() + key_size_;
-    const auto texts = texts_of<std::string>(record);
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-      if (found.sizes[i] == 0) continue;
-      *texts[i] = std::string(from, found.sizes[i]);  // cheaper than assign
-      from += found.sizes[i];
-    }
+    fill(record, [](std::string& text, const char* from, std::size_t size) {
+      if (size > 0) text = std::string(from, size);  // cheaper than assign
+    });
+  }
+
+  /// Fills any record, whose strings keep their memory. Throws std::bad_alloc.
+  [[gnu::noinline]] void unpack_over(Record& record) const {
+    fill(record, [](std::string& text, const char* from, std::size_t size) { text.assign(from, size); });
   }
 
  private:
@@ -149,6 +145,27 @@ class PackedRecord {
     std::uint32_t attempts;
     std::uint32_t unused;
   };
+
+  template <class SetText>
+  void fill(Record& record, const SetText& set_text) const {
+    const Wide found = numbers();
+    record.fingerprint =
+        Fingerprint::from_digest(static_cast<FingerprintAlgorithm>(layout_and_algorithm_ >> 1), digest_);
+    record.state = state_;
+    record.version = version_;
+    record.attempt_id = attempt_id_;
+    record.attempts = found.attempts;
+    record.created_at = Timestamp(Duration(created_at_));
+    record.updated_at = time(found.updated_at);
+    record.lease_until = time(found.lease_until);
+    record.expires_at = time(found.expires_at);
+    const char* from = behind_head() + numbers_size() + key_size_;
+    const auto texts = texts_of<std::string>(record);
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      set_text(*texts[i], from, found.sizes[i]);
+      from += found.sizes[i];
+    }
+  }
 
   PackedRecord(std::uint32_t hash, std::uint16_t key_size, Layout layout, const Record& record) noexcept
       : hash_(hash),

@@ -19,6 +19,7 @@
 #include <paidonce/stores/memory/packed_record.hpp>
 #include <paidonce/stores/memory/readers_gate.hpp>
 #include <paidonce/stores/memory/record_table.hpp>
+#include <paidonce/stores/memory/slot_table.hpp>
 
 namespace paidonce::inline v1 {
 
@@ -96,39 +97,54 @@ class RecordShards {
   }
   bool at_end(const Cursor& cursor) const noexcept { return cursor.shard >= count_; }
 
-  /// Calls `take(block)`, under the shard's lock, for some of what comes behind the cursor and passes the
-  /// filter, in order, and moves the cursor on. `room` is kept between calls for its memory.
+  /// Calls `take(block) -> bool`, under the shard's lock, for some of what comes behind the cursor and passes
+  /// the filter, in order, until it returns false, and moves the cursor on behind what was taken: `most`
+  /// records, `page_size` at most. `room` is kept between calls for its memory.
+  ///
+  /// A filter that lets only unfinished records through has the walk go through these alone. The cursor means
+  /// the same in both.
   template <class Take>
-  void read_page(const ScanFilter& filter, Cursor& cursor, std::vector<Block>& room, Take&& take) {
+  void read_page(const ScanFilter& filter, Cursor& cursor, std::vector<Block>& room, std::size_t most,
+                 Take&& take) {
+    if (most > page_size) most = page_size;
     room.clear();
     Shard& shard = shards_[cursor.shard];
     const Gate::Reading hold(shard.gate);
-    const Table& table = shard.table;
+    const SlotTable& table = wants_unfinished(filter) ? shard.table.unfinished() : shard.table.all();
     const std::size_t capacity = table.capacity();
     const std::size_t begin = capacity == 0 ? 0 : table.home(cursor.order);
+    for (std::size_t next = begin; next < begin + slots_ahead && next < capacity; ++next)
+      __builtin_prefetch(table.block(next));
     // Up to a gap: all that have their homes before it have been seen then. Those of the last homes may stand
     // at the table's beginning.
     std::size_t at = begin;
     bool overfull = false;
     for (; at < 2 * capacity; ++at) {
+      __builtin_prefetch(table.block((at + slots_ahead) & (capacity - 1)));
       const Block block = table.block(at & (capacity - 1));
       if (!block) {
-        if (at >= capacity || room.size() >= page_size || at - begin >= slots_at_once) break;
+        if (at >= capacity || room.size() >= most || at - begin >= slots_at_once) break;
         continue;
       }
       const bool wrapped = table.home(block->hash()) > (at & (capacity - 1));
       if (wrapped != (at >= capacity) || !is_behind(cursor, *block) || !passes(filter, *block)) continue;
       std::size_t to = room.size();
-      if (to == page_size) {
+      if (to == most) {
         overfull = true;
         if (!before(block, room.back()->hash(), room.back()->key())) continue;
         room.pop_back();
         --to;
       }
+      block->prefetch();
       while (to > 0 && before(block, room[to - 1]->hash(), room[to - 1]->key())) --to;
       room.insert(room.begin() + static_cast<std::ptrdiff_t>(to), block);
     }
-    for (const Block block : room) take(*block);
+    std::size_t taken = 0;
+    while (taken < room.size() && take(*room[taken])) ++taken;
+    if (taken < room.size()) {
+      overfull = true;
+      room.resize(taken + 1);
+    }
     if (overfull)
       cursor = {cursor.shard, room.back()->hash(), std::string(room.back()->key())};
     else if (at < capacity)
@@ -164,6 +180,7 @@ class RecordShards {
 
  private:
   static constexpr std::size_t slots_at_once = 512;  // that a walk looks at under a lock
+  static constexpr std::size_t slots_ahead = 16;     // whose blocks it asks for
 
   static std::size_t checked(std::size_t shards) {
     if (shards == 0 || shards > 4096 || (shards & (shards - 1)) != 0)
@@ -189,6 +206,12 @@ class RecordShards {
     return false;
   }
 
+  static bool wants_unfinished(const ScanFilter& filter) noexcept {
+    for (const State state : filter.states)
+      if (!is_unfinished(state)) return false;
+    return !filter.states.empty();
+  }
+
   static bool is_behind(const Cursor& cursor, const PackedRecord& block) noexcept {
     if (block.hash() != cursor.order) return block.hash() > cursor.order;
     return cursor.key.empty() || block.key() > cursor.key;
@@ -202,10 +225,11 @@ class RecordShards {
     Shard& shard = shards_[which];
     const Gate::Writing hold(shard.gate);
     Table& table = shard.table;
-    const std::size_t capacity = table.capacity();
+    const SlotTable& slots = table.all();
+    const std::size_t capacity = slots.capacity();
     if (capacity == 0) return false;
-    std::size_t at = table.home(order);
-    const std::size_t last = end == 0 ? capacity : table.home(end);
+    std::size_t at = slots.home(order);
+    const std::size_t last = end == 0 ? capacity : slots.home(end);
     for (std::size_t looked = 0; at < last && looked < slots_at_once; ++looked) {
       const Block block = table.block(at);
       if (!block || !block->expired(now)) {
@@ -221,7 +245,7 @@ class RecordShards {
       table.shrink();
       return false;
     }
-    order = table.first_order(at);
+    order = slots.first_order(at);
     return true;
   }
 

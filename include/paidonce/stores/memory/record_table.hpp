@@ -1,123 +1,102 @@
 #pragma once
-// A hash table of packed records: open addressing over slots of 8 bytes, which hold the block's address and
-// 16 bits of the key's hash. A record's home is given by the upper bits of its hash, and it stands at its
-// home or behind it with no gap between. So walking the slots meets records in the order of their hashes, but
-// for those of one run, and that order outlasts growth. Not thread-safe, except for `prefetch`.
+// The records of one shard, and once more those that are unfinished: a payment is unfinished for a moment and
+// finished for a day, so that whoever looks for what is stuck walks the second table, which is as small as
+// there is little of that. Both have the same order. Not thread-safe, except for `prefetch`.
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string_view>
-#include <utility>
 
+#include <paidonce/record.hpp>
 #include <paidonce/stores/memory/packed_record.hpp>
+#include <paidonce/stores/memory/slot_table.hpp>
 
 namespace paidonce::inline v1::detail {
 
-/// What a table looks at of a key's hash.
-struct TableHash {
-  std::uint32_t order;  ///< homes, and the order of a walk
-  std::uint16_t tag;    ///< tells most of those apart that share a neighbourhood
-};
+/// Whether nobody knows yet how it ends.
+constexpr bool is_unfinished(State state) noexcept {
+  return state == State::in_progress || state == State::in_doubt;
+}
 
+/// Owns its blocks. What ends a payment needs no memory: room is made where one begins.
 class RecordTable {
  public:
   using Block = const PackedRecord*;
-  static constexpr std::size_t nowhere = SIZE_MAX;
+  using Slot = SlotTable::Slot;
+  static constexpr std::size_t nowhere = SlotTable::nowhere;
 
   RecordTable() = default;
   RecordTable(const RecordTable&) = delete;
   RecordTable& operator=(const RecordTable&) = delete;
   ~RecordTable() {
-    for (std::size_t at = 0; at < capacity(); ++at) PackedRecord::Free()(block(at));
-    delete[] slots();
+    for (std::size_t at = 0; at < all_.capacity(); ++at) PackedRecord::Free()(all_.block(at));
   }
 
-  std::size_t size() const noexcept { return size_; }
-  /// Number of slots: zero, or a power of two.
-  std::size_t capacity() const noexcept { return slots() ? std::size_t{1} << bits() : 0; }
-  /// What stands in a slot; null for nothing.
-  Block block(std::size_t at) const noexcept { return address(slots()[at]); }
-  /// Where records of this order belong.
-  std::size_t home(std::uint32_t order) const noexcept { return order >> (32 - bits()); }
-  /// The lowest order that belongs to a slot.
-  std::uint32_t first_order(std::size_t at) const noexcept {
-    return static_cast<std::uint32_t>(at << (32 - bits()));
-  }
-  std::size_t next(std::size_t at) const noexcept { return (at + 1) & (capacity() - 1); }
+  /// For walks. `at`, in all else here, is a slot of the first.
+  const SlotTable& all() const noexcept { return all_; }
+  const SlotTable& unfinished() const noexcept { return unfinished_; }
+
+  std::size_t size() const noexcept { return all_.size(); }
+  Block block(std::size_t at) const noexcept { return all_.block(at); }
 
   /// Asks for the memory where a search will begin. May be called beside anything else.
-  void prefetch(TableHash hash) const noexcept {
-    const auto begin = reinterpret_cast<std::uintptr_t>(slots());
-    const unsigned known_bits = bits();
-    if (known_bits != 0)
-      __builtin_prefetch(
-          reinterpret_cast<const void*>(begin + (hash.order >> (32 - known_bits)) * sizeof(Slot)));
-  }
+  void prefetch(TableHash hash) const noexcept { all_.prefetch(hash); }
 
   /// The slot of a key, or `nowhere`.
-  std::size_t find(TableHash hash, std::string_view key) const noexcept {
-    if (size_ == 0) return nowhere;
-    for (std::size_t at = home(hash.order);; at = next(at)) {
-      const Slot slot = slots()[at];
-      if (slot == 0) return nowhere;
-      if (tag(slot) != hash.tag) continue;
-      const Block there = address(slot);
-      for (std::size_t line = 1; line < 6; ++line)
-        __builtin_prefetch(reinterpret_cast<const char*>(there) + 64 * line);
-      if (there->key() == key) return at;
-    }
-  }
+  std::size_t find(TableHash hash, std::string_view key) const noexcept { return all_.find(hash, key); }
 
-  /// Makes room for one more. Throws std::bad_alloc, having changed nothing.
-  void reserve() { reserve_growing_to(0); }
-
-  /// The same; where the table has to grow, it grows for so many in all.
-  void reserve_growing_to(std::size_t expected) {
-    if (slots() != nullptr && size_ + 1 <= capacity() / 4 * 3) return;
-    unsigned fitting = slots() == nullptr ? first_bits : bits() + 1;
-    while (fitting < 32 && expected > (std::size_t{1} << fitting) / 4 * 3) ++fitting;
-    rehash(fitting);
+  /// Makes room for one more record of this state; where the table has to grow, for `expected` in all.
+  /// Throws std::bad_alloc, having changed nothing that counts.
+  void reserve(State state, std::size_t expected = 0) {
+    all_.reserve(expected);
+    if (is_unfinished(state)) unfinished_.reserve();
   }
 
   /// Adds a block whose key is not there, once there is room.
   void add(PackedRecord::Owner block, TableHash hash) noexcept {
-    place(slots(), bits(), hash.order, encode(block.release(), hash.tag));
-    ++size_;
+    const Slot slot = SlotTable::slot_of(block.get(), hash.tag);
+    if (is_unfinished(block->state())) unfinished_.add(hash.order, slot);
+    all_.add(hash.order, slot);
+    static_cast<void>(block.release());
   }
 
-  /// Puts another block of the same key into a slot and hands back the one that was there.
+  /// Makes room for a block of this state in place of one. Throws std::bad_alloc as above, and never where
+  /// that one is unfinished.
+  void reserve_exchange(std::size_t at, State state) {
+    if (is_unfinished(state) && !is_unfinished(block(at)->state())) unfinished_.reserve();
+  }
+
+  /// Puts another block of the same key into a slot, once there is room, and hands back the one that was
+  /// there.
   PackedRecord::Owner exchange(std::size_t at, PackedRecord::Owner block) noexcept {
-    Slot& slot = slots()[at];
-    return PackedRecord::Owner(address(std::exchange(slot, encode(block.release(), tag(slot)))));
+    const Slot old = all_.slot(at);
+    PackedRecord::Owner replaced(SlotTable::block_of(old));
+    const Slot slot = SlotTable::slot_of(block.get(), SlotTable::tag_of(old));
+    const bool unfinished = is_unfinished(block->state());
+    if (is_unfinished(replaced->state())) {
+      const std::size_t there = unfinished_.find(replaced->hash(), old);
+      if (unfinished)
+        unfinished_.set(there, slot);
+      else
+        erase_unfinished(there);
+    } else if (unfinished) {
+      unfinished_.add(block->hash(), slot);
+    }
+    all_.set(at, slot);
+    static_cast<void>(block.release());
+    return replaced;
   }
 
   /// Empties a slot; those behind it move up. Hands back what was there.
-  PackedRecord::Owner erase(std::size_t hole) noexcept {
-    PackedRecord::Owner erased(block(hole));
-    const std::size_t mask = capacity() - 1;
-    for (std::size_t at = next(hole); slots()[at] != 0; at = next(at)) {
-      const std::size_t from_home = (at - home(block(at)->hash())) & mask;
-      if (from_home < ((at - hole) & mask)) continue;
-      slots()[hole] = slots()[at];
-      hole = at;
-    }
-    slots()[hole] = 0;
-    --size_;
+  PackedRecord::Owner erase(std::size_t at) noexcept {
+    PackedRecord::Owner erased(block(at));
+    if (is_unfinished(erased->state())) erase_unfinished(unfinished_.find(erased->hash(), all_.slot(at)));
+    all_.erase(at);
     return erased;
   }
 
   /// Gives memory back where little is left. Does nothing where there is none to do it with.
-  void shrink() noexcept {
-    unsigned fitting = bits();
-    while (fitting > first_bits && size_ * 4 < std::size_t{1} << fitting) --fitting;
-    if (fitting + 2 > bits()) return;
-    try {
-      rehash(fitting);
-    } catch (const std::bad_alloc&) {
-    }
-  }
+  void shrink() noexcept { all_.shrink(); }
 
   /// Whether a block can be kept: its address has 48 bits, as all in user space have where nothing else was
   /// asked of the kernel.
@@ -127,44 +106,15 @@ class RecordTable {
   }
 
  private:
-  using Slot = std::uint64_t;
-  static constexpr unsigned first_bits = 3;
-
-  static Slot encode(Block block, std::uint16_t tag) noexcept {
-    return static_cast<Slot>(reinterpret_cast<std::uintptr_t>(block)) << 16 | tag;
-  }
-  static Block address(Slot slot) noexcept {
-    return reinterpret_cast<Block>(static_cast<std::uintptr_t>(slot >> 16));
-  }
-  static std::uint16_t tag(Slot slot) noexcept { return static_cast<std::uint16_t>(slot); }
-
-  static void place(Slot* slots, unsigned bits, std::uint32_t order, Slot slot) noexcept {
-    const std::size_t mask = (std::size_t{1} << bits) - 1;
-    std::size_t at = order >> (32 - bits);
-    while (slots[at] != 0) at = (at + 1) & mask;
-    slots[at] = slot;
+  /// A walk costs the slots that there are, so they are given back at once; that room was made for a record
+  /// that is gone or ended, and so nobody needs it.
+  void erase_unfinished(std::size_t there) noexcept {
+    unfinished_.erase(there);
+    if (unfinished_.is_sparse()) unfinished_.shrink();
   }
 
-  [[gnu::noinline]] void rehash(unsigned new_bits) {
-    if (new_bits > 32) throw std::bad_alloc();
-    std::unique_ptr<Slot[]> fresh(new Slot[std::size_t{1} << new_bits]());
-    const std::size_t end = capacity();
-    constexpr std::size_t ahead = 12;
-    for (std::size_t at = 0; at < end; ++at) {
-      if (at + ahead < end) __builtin_prefetch(block(at + ahead));
-      if (slots()[at] != 0) place(fresh.get(), new_bits, block(at)->hash(), slots()[at]);
-    }
-    delete[] slots();
-    slots_.store(fresh.release(), std::memory_order_relaxed);
-    bits_.store(new_bits, std::memory_order_relaxed);
-  }
-
-  Slot* slots() const noexcept { return slots_.load(std::memory_order_relaxed); }
-  unsigned bits() const noexcept { return bits_.load(std::memory_order_relaxed); }
-
-  std::atomic<Slot*> slots_{nullptr};  // atomic for `prefetch` alone
-  std::atomic<unsigned> bits_{0};
-  std::size_t size_ = 0;
+  SlotTable all_;
+  SlotTable unfinished_;
 };
 
 }  // namespace paidonce::inline v1::detail
