@@ -9,6 +9,7 @@
 #include <string>
 
 #include <paidonce/paidonce.hpp>
+#include <paidonce/recovery/worker.hpp>
 #include <paidonce/testing/manual_clock.hpp>
 
 #include "fault/event.hpp"
@@ -154,4 +155,28 @@ TEST_CASE("a thread cancelled while it asks the provider settles nothing", "[fau
   const auto settled = guard.reconcile<std::string>(
       key, [](const Record&) -> PaymentResult<std::string> { return succeeded("paid"); });
   CHECK(settled.succeeded());
+}
+
+TEST_CASE("a background job whose thread is cancelled ends, and no other", "[fault][unwind]") {
+  fault::Event ran;
+  bool unwound = false;
+  ManualClock clock;
+  BackgroundWorker<ManualClock, ManualClock> worker({}, clock, clock);
+  worker.add({"cancelled", {}, [&](Stop&) {
+                const Unwound note{unwound};
+                pthread_cancel(pthread_self());
+                pthread_testcancel();
+              }});
+  worker.add({"other", {}, [&](Stop&) { ran.happen(); }});
+  worker.start();
+  for (int runs = 1; runs <= 3; ++runs) {
+    REQUIRE(ran.await(runs));
+    clock.await_waiting(1);
+    clock.advance(std::chrono::minutes(1));
+  }
+  worker.stop();
+  CHECK(unwound);
+  CHECK(worker.status()[0].phase == JobStatus::Phase::ended);
+  CHECK(worker.status()[0].runs == 0);
+  CHECK(worker.status()[1].runs >= 3);
 }

@@ -55,8 +55,9 @@ void add_recovery(Worker& worker, Recovery& recovery, const Schedule& when = rec
 }
 
 struct SweepJobOptions {
-  /// Not at once: the wall clock of a machine that was just started is often set a little later.
-  Schedule when = {std::chrono::minutes(15), std::chrono::minutes(1), std::chrono::minutes(15)};
+  /// The first one when the clock has been watched for an hour: that of a machine that has just started may
+  /// be wrong, and nobody can tell yet. Sweeping is never urgent.
+  Schedule when = {std::chrono::minutes(15), std::chrono::minutes(1), std::chrono::hours(1)};
   SweepOptions sweep = {};
   ClockWatch watch = ClockWatch();                      ///< a fresh one: of tolerance and settle time
   std::function<void(const SweepReport&)> report = {};  ///< of each sweep, on the thread of the job

@@ -33,7 +33,8 @@ struct Schedule {
   Duration every = std::chrono::minutes(1);  ///< from the end of a run to the beginning of the next
   /// The next run is up to so much earlier or later, at random, so that many processes do not work in step.
   Duration jitter = Duration(0);
-  Duration first = Duration(0);  ///< from the start to the first run, which is up to `jitter` later
+  /// From the start to the first run, which is up to `jitter` later. Zero: at once.
+  Duration first = Duration(0);
 };
 
 /// Something to be done again and again.
@@ -212,7 +213,7 @@ class BackgroundWorker {
     const Life life{*this, slot};
     enter(slot, Phase::waiting);
     const Schedule& when = slot.job.when;
-    Duration wait = draw(slot, when.first, Duration(0), when.jitter);
+    Duration wait = draw(slot, when.first, Duration(0), when.first.count() > 0 ? when.jitter : Duration(0));
     while (pause(timer_, wait, stop_)) {
       run(slot);
       wait = draw(slot, when.every, -when.jitter, when.jitter);
