@@ -16,7 +16,8 @@ namespace paidonce::inline v1 {
 struct Doubt {
   const IdempotencyKey& key;
   const Record& record;  ///< it is in doubt
-  /// How long this observer has seen this very attempt in doubt, on its own timer. Starts at zero with every
+  /// How long this observer has seen this very attempt in doubt, on its own timer, and where `holder` is
+  /// `gone`, with that proof: before it died it may have sent another request. Starts at zero with every
   /// process, and with every attempt.
   Duration seen_for;
   protocol::Holder holder;  ///< `gone`: there is proof that nobody can go on with this attempt

@@ -33,9 +33,8 @@ class NotFound {
   /// For a provider that refuses late requests. Choosing this is a promise:
   ///
   /// 1. No request that has left its sender is carried out later than `after` from then, whatever holds it
-  ///    up. Requests that carry an expiry which the provider checks keep that, and so does a key that the
-  ///    query has cancelled at the provider before it looks. A timeout of one's own client does not: it ends
-  ///    the waiting, not the request.
+  ///    up. Requests that carry an expiry which the provider checks keep that. A timeout of one's own client
+  ///    does not: it ends the waiting, not the request.
   /// 2. The provider is asked about all of a payment's attempts (`Doubt::provider_key()` is the same for all
   ///    of them), and what it carried out is found from that moment on, pending payments included. Where its
   ///    list lags behind, `after` is longer by that much.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <paidonce/key.hpp>
+#include <paidonce/protocol.hpp>
 #include <paidonce/record.hpp>
 #include <paidonce/retry/backoff.hpp>
 #include <paidonce/time.hpp>
@@ -50,10 +51,13 @@ class OpenDoubts {
     if (Known* known = find(key)) known->being_asked = true;
   }
 
-  /// The provider is about to be asked about this record, which is in doubt.
-  Sight sight(const IdempotencyKey& key, const Record& record, Duration now) {
+  /// The provider is about to be asked about this record, which is in doubt; proof that its holder is dead
+  /// was looked for before `now`. When there is some the time begins anew: until it died the holder may have
+  /// sent another request.
+  Sight sight(const IdempotencyKey& key, const Record& record, protocol::Holder holder, Duration now) {
     Known& known = known_of(key, record, now);
     known.being_asked = true;
+    if (std::exchange(known.holder, holder) != holder) known.first_seen = now;
     return {now - known.first_seen, known.rounds + 1};
   }
 
@@ -104,7 +108,8 @@ class OpenDoubts {
     std::uint64_t attempt_id = 0;
     Timestamp created_at = {};
     State state = State::in_progress;
-    Duration first_seen{0};  // in doubt
+    protocol::Holder holder = protocol::Holder::may_live;
+    Duration first_seen{0};  // in doubt, and with this holder
     Duration next{0}, pause{0};
     std::uint32_t rounds = 0;  // that were answered
     std::uint32_t tries = 0;

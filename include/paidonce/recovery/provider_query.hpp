@@ -33,7 +33,9 @@ class [[nodiscard]] ProviderAnswer {
  public:
   /// It happened, and no later change of it is expected: not merely authorised, accepted or pending.
   static ProviderAnswer succeeded(R response) { return {Kind::succeeded, std::move(response), {}}; }
-  /// It was refused for good, and under this very provider key.
+  /// It was refused for good, and under this very provider key; or the query has cancelled that key at the
+  /// provider, so that it never will be carried out. (Further attempts would carry the same key: what was
+  /// cancelled is final, not free.)
   static ProviderAnswer declined(R response) { return {Kind::declined, std::move(response), {}}; }
   /// The provider answered, and has nothing of it. No answer, an error and a page that is missing are
   /// `unknown`.

@@ -224,11 +224,11 @@ void Recovery<Guard, Ask, T>::settle(const IdempotencyKey& key) noexcept {
   const auto ask = [&](const Record& record) -> PaymentResult<R> {
     const bool dead =
         holder_is_gone(key, record) || (options_.holder_dead && options_.holder_dead(key, record));
+    const protocol::Holder holder = dead ? protocol::Holder::gone : protocol::Holder::may_live;
     std::unique_lock lock(mutex_);
-    const detail::OpenDoubts::Sight sight = doubts_.sight(key, record, timer_.elapsed());
+    const detail::OpenDoubts::Sight sight = doubts_.sight(key, record, holder, timer_.elapsed());
     lock.unlock();
-    const Doubt doubt{key, record, sight.seen_for, dead ? protocol::Holder::gone : protocol::Holder::may_live,
-                      sight.round};
+    const Doubt doubt{key, record, sight.seen_for, holder, sight.round};
     return ask_(doubt);
   };
   try {
