@@ -34,6 +34,13 @@ Record end_of(unsigned key) {
                     .bytes = 300});
 }
 
+Record doubt_of(unsigned key) {
+  Record record = begin_of(key);
+  record.state = State::in_doubt;
+  record.version = 11;
+  return record;
+}
+
 /// Runs `body` in a forked child: its exit status.
 template <class Body>
 int in_child(const Body& body) {
@@ -126,6 +133,45 @@ TEST_CASE("what a dead process was at has lost its holder, what this one is at h
   store.reset();
   store = std::make_unique<FileStore>(files / "store");
   CHECK_FALSE(store->holder_gone(key_of(2), begin_of(2)));
+}
+
+TEST_CASE("doubts that a dead process left have lost their holder, this one's have not",
+          "[store][file][fork]") {
+  const TemporaryDirectory files;
+  CHECK(in_child([&] {
+          FileStore store(files / "store");
+          for (const unsigned key : {1U, 2U, 3U}) store.insert(key_of(key), begin_of(key));
+          return store.replace(key_of(1), 10, doubt_of(1)) && store.replace(key_of(3), 10, end_of(3)) ? 0 : 1;
+        }) == 0);
+  auto store = std::make_unique<FileStore>(files / "store");
+  CHECK(store->holder_gone(key_of(1), doubt_of(1)));  // in doubt when it was opened
+  REQUIRE(store->replace(key_of(2), 10, doubt_of(2)));
+  CHECK(store->holder_gone(key_of(2), begin_of(2)));
+  CHECK(store->holder_gone(key_of(2), doubt_of(2)));  // brought into doubt by this process
+  CHECK_FALSE(store->holder_gone(key_of(2), end_of(2)));
+  CHECK_FALSE(store->holder_gone(key_of(3), doubt_of(3)));  // had ended
+  // What this process begins, also where it goes on with what the other one left.
+  Record again = doubt_of(2);
+  again.state = State::in_progress;
+  again.version += 1;
+  again.attempt_id = 77;
+  REQUIRE(store->replace(key_of(2), 11, again));
+  CHECK_FALSE(store->holder_gone(key_of(2), again));
+  again.state = State::in_doubt;
+  CHECK_FALSE(store->holder_gone(key_of(2), again));
+  REQUIRE_FALSE(store->insert(key_of(4), begin_of(4)));
+  REQUIRE(store->replace(key_of(4), 10, doubt_of(4)));
+  CHECK_FALSE(store->holder_gone(key_of(4), doubt_of(4)));
+
+  store.reset();
+  store = std::make_unique<FileStore>(files / "store");  // proves nothing of anybody
+  for (const unsigned key : {1U, 2U, 4U}) CHECK_FALSE(store->holder_gone(key_of(key), doubt_of(key)));
+
+  // Neither does it where another process had the store open in between.
+  store.reset();
+  CHECK(in_child([&] { return FileStore(files / "store").insert(key_of(5), begin_of(5)) ? 1 : 0; }) == 0);
+  store = std::make_unique<FileStore>(files / "store");
+  CHECK_FALSE(store->holder_gone(key_of(4), doubt_of(4)));
 }
 
 TEST_CASE("a directory that may not be written is refused, and says what to do", "[store][file][fork]") {

@@ -267,15 +267,21 @@ class FileStoreCore {
       directory_.sync_parent();
       random_fill(recovered.store.data(), recovered.store.size());
     }
-    const file_format::ProcessId nobody{};
-    if (recovered.opener != opener_ && recovered.opener != nobody && opener_ != nobody &&
-        index_.unfinished() > 0)
-      find_gone();
+    if (is_of_others(recovered)) find_gone();
     return recovered;
   }
 
-  /// The attempts that another process had begun and not ended: it cannot be at work, or it would hold the
-  /// directory.
+  /// Whether all of a log was written by processes that are not this one. No more than that can be told: a
+  /// compaction writes again what it copies, so that a record may be older than the segment that it is in.
+  bool is_of_others(const RecoveredLog& log) const noexcept {
+    const file_format::ProcessId nobody{};
+    for (const LogSegment& segment : log.segments)
+      if (segment.opener == opener_ || segment.opener == nobody) return false;
+    return opener_ != nobody;
+  }
+
+  /// The attempts that other processes had begun and not ended: they cannot be at work, or they would hold
+  /// the directory.
   void find_gone() {
     index_.for_each_unfinished([this](const PackedRecord& block) { gone_.insert(block.attempt_id()); });
   }

@@ -76,7 +76,8 @@ class LogScan {
         log.segments.push_back({.number = number,
                                 .end = number == heads_.last ? synced_end_ : heads_.limit(number),
                                 .size = segment.head.size,
-                                .first_sequence = segment.head.first_sequence});
+                                .first_sequence = segment.head.first_sequence,
+                                .opener = segment.head.opener});
       else
         log.leftovers.push_back(file_format::segment_name(number));
     }

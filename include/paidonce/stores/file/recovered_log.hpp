@@ -14,6 +14,7 @@ struct LogSegment {
   std::uint64_t end = 0;   ///< behind its last frame; in the last segment, behind the last recorded as synced
   std::uint64_t size = 0;  ///< as it was made; the file may have been cut since
   file_format::Sequence first_sequence = 1;  ///< of the first frame in it
+  file_format::ProcessId opener = {};        ///< where it was read: of the process that had the store open
 };
 
 struct TailFrame {
