@@ -65,6 +65,27 @@ void abandon(World<>& world, const IdempotencyKey& of) {
 
 }  // namespace
 
+TEST_CASE(
+    "the time for which a doubt is seen begins when it is one, and anew with each attempt and each proof",
+    "[recovery][recover]") {
+  detail::OpenDoubts doubts({1min, 1h, Jitter::none}, 3);
+  const auto may_live = protocol::Holder::may_live, gone = protocol::Holder::gone;
+  Record record;
+  record.attempt_id = 1;
+  record.state = State::in_progress;
+  doubts.begin_round();
+  CHECK(doubts.meet(key(), record, 10s) == detail::OpenDoubts::Due::now);  // abandoned, and not asked about
+  record.state = State::in_doubt;
+  CHECK(doubts.sight(key(), record, may_live, 20s).seen_for == 0s);
+  CHECK(doubts.sight(key(), record, may_live, 50s).seen_for == 30s);
+  CHECK(doubts.sight(key(), record, gone, 60s).seen_for == 0s);
+  CHECK(doubts.sight(key(), record, gone, 90s).seen_for == 30s);
+  record.attempt_id = 2;
+  CHECK(doubts.sight(key(), record, gone, 100s).seen_for == 0s);
+  record.created_at += 1ms;
+  CHECK(doubts.sight(key(), record, gone, 110s).seen_for == 0s);
+}
+
 TEST_CASE("what the provider knows settles a payment in doubt, whatever it says", "[recovery][recover]") {
   World world;
   for (const char* text : {"paid", "declined", "nothing", "unknown", "throws"}) world.put_in_doubt(key(text));

@@ -143,6 +143,9 @@ RecoveryReport Recovery<Guard, Ask, T>::run(Stop& stop) {
   } catch (const std::exception& failure) {
     std::lock_guard lock(mutex_);
     report_.failure = failure.what();
+  } catch (...) {
+    std::lock_guard lock(mutex_);
+    report_.failure = "the scan threw something that is no std::exception";
   }
   const bool all_answered = crew_.settle(until, stop);
   return end_round(all_met, all_answered);
