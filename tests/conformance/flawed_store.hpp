@@ -26,7 +26,8 @@ using namespace paidonce;
 struct Entry {
   IdempotencyKey key;
   Record record;
-  Record before;  // what the record was one write ago
+  Record before;                     // what the record was one write ago
+  State first = State::in_progress;  // as it was inserted
 };
 using Entries = std::map<std::string, Entry>;
 
@@ -61,7 +62,8 @@ class FlawedStore {
     std::lock_guard lock(b_->mutex);
     if (const auto cached = cache_.find(name(key)); cached != cache_.end()) return cached->second;
     if (b_->torn) b_->gate.pass("read while torn");
-    if (has(Flaw::find_creates)) b_->entries.try_emplace(name(key), Entry{key, Record(), Record()});
+    if (has(Flaw::find_creates))
+      b_->entries.try_emplace(name(key), Entry{key, Record(), Record(), State::in_progress});
     const auto found = b_->entries.find(name(key));
     if (found == b_->entries.end()) return std::nullopt;
     if (has(Flaw::handle_caches)) cache_[name(key)] = found->second.record;
@@ -121,7 +123,9 @@ class FlawedStore {
         if (chosen.size() >= filter.limit && !has(Flaw::scan_ignores_limit)) break;
         ++scanned_;
         const Record& shown = has(Flaw::scan_shows_old_versions) ? at->second.before : at->second.record;
-        if (detail::passes(applied, shown)) chosen.emplace_back(at->second.key, shown);
+        Record indexed = shown;
+        if (has(Flaw::scan_goes_by_first_states)) indexed.state = at->second.first;
+        if (detail::passes(applied, indexed)) chosen.emplace_back(at->second.key, shown);
       }
     }
     for (const auto& [key, record] : chosen)
@@ -268,7 +272,8 @@ class FlawedStore {
     const auto found = entries.find(name(key));
     const Record* over = found == entries.end() ? nullptr : &found->second.record;
     Record before = over ? *over : record;
-    entries.insert_or_assign(name(key), Entry{key, spoilt(record, over), std::move(before)});
+    const State first = over ? found->second.first : record.state;
+    entries.insert_or_assign(name(key), Entry{key, spoilt(record, over), std::move(before), first});
     b_->last = name(key);
   }
 

@@ -64,6 +64,7 @@ enum class Flaw {
   scan_repeats_last,
   scan_continues_by_count,
   scan_shows_old_versions,
+  scan_goes_by_first_states,
   // handles
   reopen_forgets_last,
   reopen_forgets_replaces,

@@ -116,6 +116,46 @@ void store_scan_clauses(Run& run, const Samples& samples) {
     check("a scan that nothing passes", {.updated_before = Timestamp(Duration(0))});
   });
 
+  run.clause("scan.follows_records_between_states", [&] {
+    auto&& store = fixture.make();
+    auto stored = fill(store);
+    const std::vector<State> unfinished{State::in_progress, State::in_doubt};
+    Version version = 1000;
+    /// Every way to begin again, to fall into doubt and to end.
+    const auto move_on = [&](const std::string& key, Record& record) {
+      constexpr State next[] = {State::in_doubt, State::in_progress, State::in_doubt, State::released,
+                                State::in_progress};
+      const State state = version % 3 == 0 ? State::succeeded : next[static_cast<int>(record.state) - 1];
+      const Version before = record.version;
+      ++version;
+      record = state == State::in_progress ? samples.woven(version)
+               : state == State::in_doubt  ? samples.in_doubt(version)
+                                           : samples.ended(state, version);
+      expect(store.replace(IdempotencyKey::from_bytes(key), before, record),
+             "replace: expected true, saw false");
+    };
+    const auto check = [&](const std::string& what, const ScanFilter& filter) {
+      std::map<std::string, Record> expected;
+      for (const auto& [key, record] : stored)
+        if (passes(filter, record)) expected.emplace(key, record);
+      expect_listing(what, list(store, filter), expected);
+    };
+    for (int round = 0; round < 4; ++round) {
+      for (auto& [key, record] : stored) move_on(key, record);
+      check("a scan of what is unfinished by now", {.states = unfinished});
+      for (const State state : states) check("a scan of one state by now", {.states = {state}});
+    }
+    std::map<std::string, Record> others, lasting;
+    for (const auto& [key, record] : stored)
+      (lasting.size() <= others.size() && passes({.states = unfinished}, record) ? lasting : others)
+          .emplace(key, record);
+    const auto seen = list_pages(store, {.states = unfinished, .limit = 3}, [&](const Listing&) {
+      for (auto& [key, record] : others) move_on(key, record);
+    });
+    expect_listing("pages of what is unfinished, with others that change between them", seen, lasting,
+                   others);
+  });
+
   run.clause("scan.continues_after", [&] {
     auto&& store = fixture.make();
     const auto stored = fill(store);
