@@ -164,17 +164,19 @@ void TablePrinter::swept(std::ostream& out, const Swept& swept) const {
 
 void TablePrinter::recovered(std::ostream& out, const Recovered& recovered) const {
   const paidonce::RecoveryReport& report = recovered.report;
-  print_rows<2>(out,
-                {{"before", std::to_string(recovered.abandoned) + " in progress, whose process is dead; " +
-                                std::to_string(recovered.in_doubt) + " in doubt"},
-                 {"provider", recovered.asked_provider ? "asked" : "not asked"},
-                 {"succeeded", std::to_string(report.succeeded)},
-                 {"declined", std::to_string(report.declined)},
-                 {"in doubt", std::to_string(report.in_doubt)},
-                 {"unanswered", std::to_string(report.unanswered)},
-                 {"failed", std::to_string(report.failed)}});
-  out << '\n'
-      << (recovered.dry_run ? "nothing was changed; a recovery would look at:" : "left unfinished:") << "\n";
+  out << "before      " << recovered.abandoned << " in progress, whose process is dead; "
+      << recovered.in_doubt << " in doubt\n";
+  if (recovered.dry_run) {
+    out << "\nnothing was changed; a recovery would look at:\n";
+  } else {
+    print_rows<2>(out, {{"provider", recovered.asked_provider ? "asked" : "not asked"},
+                        {"succeeded", std::to_string(report.succeeded)},
+                        {"declined", std::to_string(report.declined)},
+                        {"in doubt", std::to_string(report.in_doubt)},
+                        {"unanswered", std::to_string(report.unanswered)},
+                        {"failed", std::to_string(report.failed)}});
+    out << "\nleft unfinished:\n";
+  }
   list(out, recovered.left);
 }
 

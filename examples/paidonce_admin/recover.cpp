@@ -89,9 +89,9 @@ Exit recover(const Plan& plan) {
   recovered.left = select(plan.snapshot, all, now);
   for (const Shown& shown : recovered.left.shown)
     ++(shown.entry.record.state == State::in_doubt ? recovered.in_doubt : recovered.abandoned);
-  recovered.dry_run = options.dry_run;
   recovered.asked_provider = provider.has_value();
-  if (options.dry_run || recovered.left.matching == 0) {
+  recovered.dry_run = options.dry_run || recovered.left.matching == 0;
+  if (recovered.dry_run) {
     plan.print.recovered(plan.out, recovered);
     return Exit::done;
   }

@@ -104,7 +104,8 @@ Exit resolve(const Plan& plan, const Shown& shown) {
   if (guard.find(entry.key) != entry.record)
     throw Refusal(Exit::wrong_state,
                   "the record has changed since it was shown, and nothing was done: look at it again");
-  guard.resolve(entry.key, verdict.as, response.bytes, response.format, verdict.actor, verdict.reason);
+  guard.resolve(entry.key, verdict.as, response.bytes, response.format, verdict.actor, verdict.reason,
+                entry.record.attempt_id);
   const auto after = guard.find(entry.key);
   if (!after) throw Refusal(Exit::failed, "the record is gone");
   plan.print.resolved(plan.out, {entry.key, *after}, entry.record.state);

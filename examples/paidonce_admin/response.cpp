@@ -21,9 +21,9 @@ using ChargeCodec = paidonce::Codec<shop::Charge>;
 constexpr std::size_t longest = std::size_t{16} << 20;  // that a file store can be opened for
 
 std::string content_of(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
   std::string bytes(longest + 1, '\0');
   errno = 0;
+  std::ifstream in(file, std::ios::binary);
   if (in) in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
   if (!in.is_open() || in.bad() || errno != 0)
     throw Refusal(Exit::bad_usage,
