@@ -313,6 +313,31 @@ TEST_CASE("a payment whose question fails while others are answered is left to a
   CHECK(rules == expected);
 }
 
+TEST_CASE("a round that is cut short forgets nothing of what it did not come to", "[recovery][recover]") {
+  World world;
+  for (int i = 0; i < 8; ++i) world.put_in_doubt(key(std::to_string(i)));
+  std::vector<Duration> seen;
+  std::mutex mutex;
+  RecoveryOptions options = quick();
+  options.backoff = {1min, 1min, Jitter::none};
+  Recovery recovery(
+      world.guard,
+      [&](const Doubt& doubt) -> Text {
+        std::lock_guard lock(mutex);
+        seen.push_back(doubt.seen_for);
+        return in_doubt("not found");
+      },
+      options, world.clock);
+  (void)recovery.run();
+  world.clock.advance(10min);
+  Stop stop;
+  stop.request();
+  CHECK_FALSE(recovery.run(stop).finished);
+  seen.clear();
+  CHECK(recovery.run().in_doubt == 8);
+  CHECK(seen == std::vector<Duration>(8, 10min));
+}
+
 TEST_CASE("no more payments are asked about at a time than allowed", "[recovery][recover]") {
   World world;
   for (int i = 0; i < 200; ++i) world.put_in_doubt(key(std::to_string(i)));
