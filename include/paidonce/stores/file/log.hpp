@@ -208,10 +208,10 @@ class FileLog {
         block_end((longest > least_buffer ? longest : least_buffer) + 2 * file_block)));
     number_ = fresh_number(recovered);
     last_ = recovered.last_sequence - recovered.tail.size();
-    const std::optional<LogSegment> before =
-        segments_.empty() ? std::nullopt : std::optional<LogSegment>(segments_.back());
-    std::uint64_t previous_end = before ? before->end : 0;
-    if (!before && number_ > 1) previous_end = file_format::segment_head_size;  // of one that was trimmed
+    const LogSegment before = segments_.empty() ? LogSegment() : segments_.back();  // number 0: there is none
+    std::uint64_t previous_end = before.end;
+    if (before.number == 0 && number_ > 1)
+      previous_end = file_format::segment_head_size;  // of one that was trimmed
     begin_buffer(making.size(), previous_end, recovered.last_sequence);
     synced_ = last_;
     for (const TailFrame& frame : recovered.tail)
@@ -226,7 +226,7 @@ class FileLog {
     for (const LogSegment& segment : segments_)
       if (segment.number != number_) closed_bytes_.fetch_add(segment.end, std::memory_order_relaxed);
     clear_away(recovered);
-    if (before) cut(*before);
+    if (before.number != 0) cut(before);
   }
 
   /// What is not part of the log any more. What cannot be removed is found again by the next opening.
