@@ -12,9 +12,9 @@ function(read_lines file variable)
   set(${variable} "${text}" PARENT_SCOPE)
 endfunction()
 
-# pages(<root> <variable>): README.md and every page of docs.
+# pages(<root> <variable>): README.md and every page of docs and of its folders.
 function(pages root variable)
-  file(GLOB found "${root}/docs/*.md")
+  file(GLOB found "${root}/docs/*.md" "${root}/docs/*/*.md")
   if(EXISTS "${root}/README.md")
     list(PREPEND found "${root}/README.md")
   endif()
