@@ -12,12 +12,14 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <paidonce/clocks/system_clock.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/protocol.hpp>
 
+#include "audit.hpp"
 #include "changes.hpp"
 #include "confirm.hpp"
 #include "escape.hpp"
@@ -118,7 +120,12 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // what cannot be written is told by the exit status
   Exit status = Exit::done;
   try {
-    if (const auto options = read_options(argc, argv)) status = run(*options);
+    if (argc > 1 && std::string_view(argv[1]) == "audit") {
+      status = audit(argc - 1, argv + 1, std::cout);
+      flush(std::cout);
+    } else if (const auto options = read_options(argc, argv)) {
+      status = run(*options);
+    }
   } catch (const Refusal& refusal) {
     status = tell(refusal, refusal.exit);
   } catch (const paidonce::Error& error) {

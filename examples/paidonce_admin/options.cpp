@@ -234,6 +234,7 @@ std::optional<Options> read_options(int argc, char** argv) {
       "damaged; 5 the payment is not in a state for this; 6 the person said no; 7 payments are left in "
       "doubt; 8 the\n"
       "system refused: permissions, disk, output.\n"
+      "An audit log: paidonce_admin audit verify, show or head DIR (paidonce_admin audit --help).\n"
       "Example: paidonce_admin --store payments.store list --stuck --older-than 5m");
   try {
     app.parse(argc, argv);

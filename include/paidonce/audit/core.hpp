@@ -5,6 +5,7 @@
 #include <exception>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -123,8 +124,7 @@ class AuditCore {
     if (losses.in_all == losses_told_) return;
     losses_told_ = losses.in_all;
     raise(losing_told_, "audit_events_lost",
-          "there was no room for " + std::to_string(losses.in_all) +
-              " events since the audit log was opened; it will say so itself");
+          "there was no room for events; how many, the log says itself as soon as it can be written");
   }
   void tell_right_again() noexcept {
     if (std::exchange(failing_told_, false))
@@ -134,13 +134,13 @@ class AuditCore {
       tell("audit_events_lost", Alert::Edge::cleared, "the audit log says how many events it lost");
     }
   }
-  void raise(bool& is_told, const char* rule, const std::string& text) noexcept {
+  void raise(bool& is_told, const char* rule, std::string_view text) noexcept {
     if (!std::exchange(is_told, true)) tell(rule, Alert::Edge::raised, text);
   }
-  void tell(const char* rule, Alert::Edge edge, const std::string& text) noexcept {
+  void tell(const char* rule, Alert::Edge edge, std::string_view text) noexcept {
     if (!options_.alert) return;
     try {
-      options_.alert({.rule = rule, .edge = edge, .text = text, .at = clock_.now()});
+      options_.alert({.rule = rule, .edge = edge, .text = std::string(text), .at = clock_.now()});
     } catch (...) {
     }
   }
