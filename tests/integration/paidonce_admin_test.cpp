@@ -173,8 +173,10 @@ TEST_CASE("a record is shown with all that it holds", "[admin]") {
   const std::string table = admin(store, {"show", "order-1001", "--scope", "shop"}).out;
   CHECK_THAT(table, support::contains("\nresponse      \\x00receipt\\x0a\\\\\n"));
   CHECK_THAT(table, support::contains("\nprovider key  " + paidonce::provider_key(key, whole.created_at)));
-  CHECK_THAT(table, support::contains(
-                        "\nhistory       the reply was lost\n              resolved as succeeded by jo: \\x1b[2J\n"));
+  CHECK_THAT(
+      table,
+      support::contains(
+          "\nhistory       the reply was lost\n              resolved as succeeded by jo: \\x1b[2J\n"));
   CHECK(admin_json(store, {"show", "--digest", paidonce::key_digest(key)}) == shown);
   CHECK(admin(store, {"show", "--digest", std::string(16, '0')}).status == 1);
 
