@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -338,6 +339,63 @@ TEST_CASE("what was erased stays away when the frame that erased it is compacted
     CHECK(store.stats().records == 290);
     store.compact();
     CHECK_FALSE(store.find(key_of(1)));
+  }
+}
+
+TEST_CASE("a scan of the unfinished is the full scan filtered, also after compactions and openings",
+          "[store][file]") {
+  const ScratchDirectory scratch;
+  using Listing = std::vector<std::pair<std::string, Version>>;
+  const std::vector<State> unfinished{State::in_progress, State::in_doubt};
+  const auto listed = [&](FileStore& store, ScanFilter filter) {
+    Listing listing;
+    for (std::size_t seen = filter.limit; seen == filter.limit;) {
+      seen = 0;
+      store.scan(filter, [&](const IdempotencyKey& key, const Record& record) {
+        ++seen;
+        filter.after = key.bytes();
+        if (detail::is_unfinished(record.state))
+          listing.emplace_back(std::string(key.bytes()), record.version);
+        return true;
+      });
+    }
+    return listing;
+  };
+  std::optional<FileStore> store(std::in_place, scratch / "store", small_segments());
+  std::vector<std::optional<Record>> plain(300);
+  std::uint64_t random = 1;
+  for (Version step = 1; step <= 3'000; ++step) {
+    random = random * 6364136223846793005U + 1442695040888963407U;
+    const std::size_t number = (random >> 33) % plain.size();
+    const IdempotencyKey key = key_of(static_cast<int>(number));
+    Record record = (random >> 40) % 2 == 0 ? begun(step, step) : ended(step);
+    if ((random >> 41) % 4 == 0) record.state = State::in_doubt;
+    if ((random >> 41) % 4 == 1) record.state = State::released;
+    std::optional<Record>& there = plain[number];
+    if (there)
+      REQUIRE(store->replace(key, there->version, record));
+    else
+      REQUIRE_FALSE(store->insert(key, record));
+    there = record;
+    if (step % 300 == 0) {
+      REQUIRE(store->erase_expired(after_retention, 20) == 20);
+      for (std::size_t i = 0; i < plain.size(); ++i)
+        if (!store->find(key_of(static_cast<int>(i)))) plain[i].reset();
+    }
+    if (step % 500 == 0) store->compact();
+    if (step % 700 == 0) {
+      store.reset();
+      store.emplace(scratch / "store", small_segments());
+    }
+    if (step % 100 != 0) continue;
+    std::size_t expected = 0;
+    for (const auto& one : plain)
+      if (one && detail::is_unfinished(one->state)) ++expected;
+    const Listing all = listed(*store, {.limit = SIZE_MAX});
+    REQUIRE(all.size() == expected);
+    REQUIRE(store->stats().unfinished == expected);
+    for (const std::size_t limit : {std::size_t{7}, SIZE_MAX})
+      REQUIRE(listed(*store, {.states = unfinished, .limit = limit}) == all);
   }
 }
 

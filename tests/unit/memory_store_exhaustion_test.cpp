@@ -103,6 +103,45 @@ TEST_CASE("reads that find no memory leave everything as it was, and let others 
   CHECK(store.replace(mine, 1, record_of(2)));
 }
 
+TEST_CASE("what ends a payment needs memory for its record alone, however many are unfinished",
+          "[store][memory]") {
+  MemoryStore store(MemoryStoreOptions{.shards = 1});
+  constexpr std::size_t count = 3'000;
+  for (std::size_t i = 0; i < count; ++i) REQUIRE_FALSE(store.insert(key(i), record_of(1)));
+  Record next = record_of(2);
+  for (std::size_t i = 0; i < count; ++i) {  // the index of the unfinished would shrink on the way
+    next.state = i % 3 == 0 ? State::in_doubt : State::succeeded;
+    const IdempotencyKey mine = key(i);
+    const Shortage shortage(2, for_ever);
+    REQUIRE(store.replace(mine, 1, next));
+  }
+  std::size_t unfinished = 0;
+  store.scan({.states = {State::in_progress, State::in_doubt}, .limit = count},
+             [&](const IdempotencyKey&, const Record&) { return ++unfinished > 0; });
+  CHECK(unfinished == count / 3);
+}
+
+TEST_CASE("a new attempt that finds no memory leaves the record as it was", "[store][memory]") {
+  MemoryStore store(MemoryStoreOptions{.shards = 1});
+  Record released = record_of(1), next = record_of(2);
+  released.state = State::released;
+  for (std::size_t i = 0; i < 200; ++i) REQUIRE_FALSE(store.insert(key(i), released));
+  long most = 0;
+  for (std::size_t i = 0; i < 200; ++i) {
+    const IdempotencyKey mine = key(i);
+    bool replaced = false;
+    const long failed = failures_of([&] { replaced = store.replace(mine, 1, next); },
+                                    [&] { REQUIRE(store.find(mine) == released); });
+    REQUIRE(replaced);
+    if (failed > most) most = failed;
+  }
+  CHECK(most == 2);  // the block, the index
+  std::size_t unfinished = 0;
+  store.scan({.states = {State::in_progress}},
+             [&](const IdempotencyKey&, const Record&) { return ++unfinished > 0; });
+  CHECK(unfinished == 200);
+}
+
 TEST_CASE("a sweep needs no memory", "[store][memory]") {
   MemoryStore store(MemoryStoreOptions{.shards = 1});
   for (std::size_t i = 0; i < 1000; ++i) {

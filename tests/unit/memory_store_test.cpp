@@ -83,6 +83,60 @@ std::vector<std::string> scanned(AnyStore& store, const ScanFilter& filter = {})
   return keys;
 }
 
+const std::vector<State> all_states{State::in_progress, State::succeeded, State::declined, State::in_doubt,
+                                    State::released};
+const std::vector<State> unfinished_states{State::in_progress, State::in_doubt};
+
+using Listing = std::vector<std::pair<std::string, Version>>;
+
+/// Pages of so many records; what of it these states have, picked by the scan or behind it.
+template <class AnyStore>
+Listing pages_of(AnyStore& store, ScanFilter filter, const std::vector<State>& picked) {
+  Listing listing;
+  for (std::size_t seen = filter.limit; seen == filter.limit;) {
+    seen = 0;
+    store.scan(filter, [&](const IdempotencyKey& key, const Record& record) {
+      ++seen;
+      filter.after = key.bytes();
+      for (const State state : picked)
+        if (state == record.state) listing.emplace_back(std::string(key.bytes()), record.version);
+      return true;
+    });
+  }
+  return listing;
+}
+
+using Shards = detail::RecordShards<KeyHash>;
+
+void put(Shards& shards, const IdempotencyKey& key, const Record& record) {
+  const auto place = shards.place_of(key);
+  auto packed = detail::PackedRecord::make(key.bytes(), place.hash.order, record);
+  auto& table = place.shard.table;
+  if (const std::size_t at = table.find(place.hash, key.bytes()); at != detail::RecordTable::nowhere) {
+    table.reserve_exchange(at, record.state);
+    table.exchange(at, std::move(packed));
+  } else {
+    table.reserve(record.state);
+    table.add(std::move(packed), place.hash);
+  }
+}
+
+struct Walk {
+  std::size_t pages = 0, records = 0;
+};
+
+/// How often a scan takes the lock of a shard, each time for a bounded number of slots.
+Walk walk(Shards& shards, const ScanFilter& filter) {
+  Walk walk;
+  std::vector<const detail::PackedRecord*> room;
+  for (Shards::Cursor cursor; !shards.at_end(cursor); ++walk.pages)
+    shards.read_page(filter, cursor, room, Shards::page_size, [&](const detail::PackedRecord&) {
+      ++walk.records;
+      return true;
+    });
+  return walk;
+}
+
 }  // namespace
 
 TEST_CASE("a record comes back as it was stored, whatever its values", "[store][memory]") {
@@ -281,6 +335,145 @@ TEST_CASE("a scan applies its filter, its limit and its visitor's word", "[store
   CHECK(visits == 5);
 }
 
+TEMPLATE_TEST_CASE("a scan of the unfinished is the full scan filtered, whatever happened before",
+                   "[store][memory]", MemoryStore, CollidingStore, CrowdedStore) {
+  TestType store(MemoryStoreOptions{.shards = 4});
+  std::map<std::size_t, Record> plain;
+  std::uint64_t random = GENERATE(1U, 2U);
+  CAPTURE(random);
+  const std::size_t keys = std::is_same_v<TestType, MemoryStore> ? 1'000 : 120;
+  for (std::size_t step = 0; step < 8 * keys; ++step) {
+    random = random * 6364136223846793005u + 1442695040888963407u;
+    const std::size_t number = (random >> 33) % keys;
+    // Ever more, then ever fewer of them are unfinished: the index grows and shrinks.
+    const bool wants_unfinished = (random >> 20) % 8 < (step < 4 * keys ? 6U : 1U);
+    const State state =
+        wants_unfinished ? unfinished_states[(random >> 45) % 2] : all_states[(random >> 45) % 5];
+    Record record = record_of(state, at(static_cast<std::int64_t>((random >> 50) % 100)), step + 1);
+    record.updated_at = at(static_cast<std::int64_t>((random >> 40) % 100));
+    if (const auto there = plain.find(number); there == plain.end())
+      REQUIRE_FALSE(store.insert(key(number), record));
+    else
+      REQUIRE(store.replace(key(number), there->second.version, record));
+    plain[number] = record;
+    if (step % 97 == 0) {
+      const Timestamp now = at(static_cast<std::int64_t>((random >> 35) % 100));
+      store.erase_expired(now, 50);
+      std::erase_if(plain, [&](const auto& one) { return !store.find(key(one.first)); });
+    }
+    if (step % (keys / 4) != 0 && step + 1 != 8 * keys) continue;
+    std::set<std::string> expected;
+    for (const auto& [other, there] : plain)
+      if (detail::is_unfinished(there.state)) expected.emplace(key(other).bytes());
+    const Listing all = pages_of(store, {.limit = SIZE_MAX}, unfinished_states);
+    REQUIRE(all.size() == expected.size());
+    for (const auto& [bytes, version] : all) REQUIRE(expected.count(bytes) == 1);
+    for (const std::size_t limit : {std::size_t{1}, std::size_t{7}, std::size_t{64}, SIZE_MAX}) {
+      if (limit == 1 && all.size() > 200) continue;
+      REQUIRE(pages_of(store, {.states = unfinished_states, .limit = limit}, all_states) == all);
+    }
+    for (const State one : unfinished_states)
+      REQUIRE(pages_of(store, {.states = {one}, .limit = 10}, all_states) ==
+              pages_of(store, {.limit = SIZE_MAX}, {one}));
+    REQUIRE(pages_of(store, {.states = {State::in_doubt, State::released}, .limit = 50}, all_states) ==
+            pages_of(store, {.limit = SIZE_MAX}, {State::in_doubt, State::released}));
+    REQUIRE(
+        pages_of(store, {.states = unfinished_states, .updated_before = at(50), .limit = 50}, all_states) ==
+        pages_of(store, {.updated_before = at(50), .limit = SIZE_MAX}, unfinished_states));
+  }
+}
+
+TEST_CASE("pages of the unfinished show each that stays so once, while others come and go",
+          "[store][memory]") {
+  MemoryStore store(MemoryStoreOptions{.shards = 2});
+  std::set<std::string> lasting;
+  for (std::size_t i = 0; i < 600; ++i) {
+    REQUIRE_FALSE(store.insert(key(i), record_of(i % 3 == 1 ? State::succeeded : State::in_progress)));
+    if (i % 3 == 0) lasting.emplace(key(i).bytes());
+  }
+  std::multiset<std::string> seen;
+  Version version = 1;
+  std::size_t pages = 0;
+  for (ScanFilter filter{.states = unfinished_states, .limit = 5};; ++pages) {
+    const auto page = scanned(store, filter);
+    seen.insert(page.begin(), page.end());
+    if (page.size() < filter.limit) break;
+    filter.after = page.back();
+    for (std::size_t i = 0; i < 600; ++i)  // one half ends, the other begins
+      if (i % 3 != 0)
+        REQUIRE(
+            store.replace(key(i), version,
+                          record_of((i % 3 == 1) == (version % 2 == 1) ? State::in_doubt : State::released,
+                                    at(1'000), version + 1)));
+    ++version;
+  }
+  CHECK(pages > 50);
+  for (const std::string& bytes : lasting) REQUIRE(seen.count(bytes) == 1);
+  for (const std::string& bytes : seen) REQUIRE(seen.count(bytes) == 1);
+}
+
+TEST_CASE("what a scan of the unfinished costs does not grow with what is stored", "[store][memory]") {
+  const ScanFilter unfinished{.states = unfinished_states};
+  Walk walks[2];
+  for (const std::size_t stored : {3'000U, 100'000U}) {
+    Shards shards(1, KeyHash());
+    for (std::size_t i = 0; i < stored; ++i)
+      put(shards, key(i), record_of(i % (stored / 10) == 0 ? State::in_doubt : State::succeeded));
+    walks[stored > 3'000] = walk(shards, unfinished);
+    CHECK(walk(shards, {}).pages > stored / Shards::page_size / 2);
+    CHECK(walk(shards, {.states = {State::in_doubt, State::succeeded}}).records == stored);
+  }
+  CHECK(walks[0].records == 10);
+  CHECK(walks[1].records == 10);
+  CHECK(walks[0].pages == 1);
+  CHECK(walks[1].pages == 1);
+}
+
+TEST_CASE("what a scan of the unfinished costs falls when much of it has ended", "[store][memory]") {
+  Shards shards(1, KeyHash());
+  constexpr std::size_t count = 100'000;
+  for (std::size_t i = 0; i < count; ++i) put(shards, key(i), record_of(State::in_progress));
+  const ScanFilter unfinished{.states = unfinished_states};
+  CHECK(walk(shards, unfinished).pages > 1'000);
+  for (std::size_t i = 10; i < count; ++i) put(shards, key(i), record_of(State::succeeded));
+  const Walk left = walk(shards, unfinished);
+  CHECK(left.records == 10);
+  CHECK(left.pages == 1);
+}
+
+TEST_CASE("a page of a scan ends where enough was copied", "[store][memory]") {
+  const IdempotencyKey mine = key(1);
+  Record record = full_record(1);
+  record.response.assign(100'000, 'r');
+  const auto large = detail::PackedRecord::make(mine.bytes(), 1, record);
+  detail::RecordPage page;
+  CHECK(page.add(*large));
+  CHECK(page.add(*large));
+  CHECK_FALSE(page.add(*large));
+  std::size_t visits = 0;
+  CHECK(page.visit([&](const IdempotencyKey& there, const Record& copy) {
+    ++visits;
+    CHECK(there == mine);
+    CHECK(copy == record);
+    return true;
+  }));
+  CHECK(visits == 3);
+
+  MemoryStore store(MemoryStoreOptions{.shards = 1});
+  for (std::size_t i = 0; i < 100; ++i) {
+    record.version = i;
+    record.response.assign(i % 3 == 0 ? 100'000 : i, 'r');
+    REQUIRE_FALSE(store.insert(key(i), record));
+  }
+  std::set<Version> seen;
+  store.scan({}, [&](const IdempotencyKey& there, const Record& copy) {
+    CHECK(store.find(there) == copy);
+    seen.insert(copy.version);
+    return true;
+  });
+  CHECK(seen.size() == 100);
+}
+
 TEST_CASE("a visitor may write to the store that it visits", "[store][memory]") {
   MemoryStore store;
   for (std::size_t i = 0; i < 200; ++i) REQUIRE_FALSE(store.insert(key(i), record_of(State::in_progress)));
@@ -417,6 +610,22 @@ TEST_CASE("reads, writes, scans and sweeps go on side by side", "[store][memory]
       });
     }
   });
+  // Stuck ones are there at every look; none of the others is shown that has ended.
+  for (std::size_t i = keys; i < keys + 20; ++i)
+    REQUIRE_FALSE(store.insert(key(i), record_of(i % 2 == 0 ? State::in_doubt : State::in_progress, {}, 0)));
+  std::thread watcher([&] {
+    while (!over) {
+      std::set<std::string> seen;
+      std::size_t stuck = 0;
+      store.scan({.states = unfinished_states, .limit = SIZE_MAX},
+                 [&](const IdempotencyKey& there, const Record& record) {
+                   if (!seen.emplace(there.bytes()).second || !detail::is_unfinished(record.state)) ++wrong;
+                   if (record.version == 0) ++stuck;
+                   return true;
+                 });
+      if (stuck != 20) ++wrong;
+    }
+  });
   std::thread reader([&] {
     for (std::size_t i = 0; !over; ++i)
       if (const auto found = store.find(key(i % keys));
@@ -444,6 +653,7 @@ TEST_CASE("reads, writes, scans and sweeps go on side by side", "[store][memory]
   over = true;
   sweeper.join();
   scanner.join();
+  watcher.join();
   reader.join();
   CHECK(wrong == 0);
   CHECK(unfinished_erased == 0);
