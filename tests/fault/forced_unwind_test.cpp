@@ -7,9 +7,13 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <vector>
 
+#include <paidonce/execute_many.hpp>
 #include <paidonce/paidonce.hpp>
 #include <paidonce/recovery/worker.hpp>
+#include <paidonce/retry/retry.hpp>
 #include <paidonce/testing/manual_clock.hpp>
 
 #include "fault/event.hpp"
@@ -179,4 +183,92 @@ TEST_CASE("a background job whose thread is cancelled ends, and no other", "[fau
   CHECK(worker.status()[0].phase == JobStatus::Phase::ended);
   CHECK(worker.status()[0].runs == 0);
   CHECK(worker.status()[1].runs >= 3);
+}
+
+TEST_CASE("a thread cancelled in a try is not kept from it by those that would follow", "[fault][unwind]") {
+  fault::Event inside;
+  bool unwound = false, returned = false;
+  Thread thread([&] {
+    static_cast<void>(retry(RetryPolicy{}, [&]() -> Outcome<int> {
+      const Unwound note{unwound};
+      wait_for_cancellation(inside);
+    }));
+    returned = true;
+  });
+  REQUIRE(inside.await());
+  thread.cancel();
+  CHECK(thread.join_cancelled());
+  CHECK(unwound);
+  CHECK(!returned);
+}
+
+TEST_CASE("a thread of a batch that is cancelled leaves its payment to the store, and the others to the rest",
+          "[fault][unwind]") {
+  IdempotencyGuard guard(MemoryStore{});
+  const std::thread::id caller = std::this_thread::get_id();
+  fault::Event cancelled;
+  const std::vector<int> payments = {0, 1, 2, 3, 4, 5};
+  const auto results = execute_many(guard, payments,
+                                    [&](auto& by, int payment) {
+                                      return by.execute(IdempotencyKey("shop", std::to_string(payment)),
+                                                        fingerprint(payment), [&] {
+                                                          if (std::this_thread::get_id() == caller) {
+                                                            REQUIRE(cancelled.await());
+                                                            return payment;
+                                                          }
+                                                          cancelled.happen();
+                                                          pthread_cancel(pthread_self());
+                                                          pthread_testcancel();
+                                                          return -1;
+                                                        });
+                                    },
+                                    {.concurrency = 2});
+  int paid = 0, lost = 0;
+  for (const Executed<int>& result : results) {
+    CHECK(result.started());
+    if (result.error) {
+      ++lost;
+      CHECK_THROWS_WITH(std::rethrow_exception(result.error), support::contains("thread was ended"));
+    } else {
+      ++paid;
+    }
+  }
+  CHECK(lost == 1);
+  CHECK(paid == 5);
+}
+
+TEST_CASE("a batch whose caller is cancelled ends when what runs is finished", "[fault][unwind]") {
+  IdempotencyGuard guard(MemoryStore{});
+  const auto key_of = [](int payment) { return IdempotencyKey("shop", std::to_string(payment)); };
+  fault::Event callers, helpers, unwinding;
+  struct Notes {
+    fault::Event& event;
+    ~Notes() { event.happen(); }
+  };
+  Thread thread([&] {
+    const pthread_t caller = pthread_self();
+    const std::vector<int> payments = {0, 1, 2, 3, 4, 5};
+    static_cast<void>(execute_many(guard, payments,
+                                   [&](auto& by, int payment) {
+                                     return by.execute(key_of(payment), fingerprint(payment), [&] {
+                                       if (pthread_equal(pthread_self(), caller) != 0) {
+                                         const Notes notes{unwinding};
+                                         wait_for_cancellation(callers);
+                                       }
+                                       helpers.happen();
+                                       static_cast<void>(unwinding.await());
+                                       return payment;
+                                     });
+                                   },
+                                   {.concurrency = 2}));
+  });
+  REQUIRE(callers.await());
+  REQUIRE(helpers.await());
+  thread.cancel();
+  CHECK(thread.join_cancelled());
+  int succeeded = 0;
+  for (int payment = 0; payment < 6; ++payment)
+    if (const auto record = guard.find(key_of(payment)); record && record->state == State::succeeded)
+      ++succeeded;
+  CHECK(succeeded == helpers.count());
 }

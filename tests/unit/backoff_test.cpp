@@ -27,6 +27,19 @@ struct Always {
   result_type operator()() const { return Draw; }
 };
 
+/// A random source of `Values` numbers that draws these in turn.
+template <std::uint64_t Values, std::uint64_t... Draws>
+struct InTurn {
+  using result_type = std::uint64_t;
+  static constexpr result_type min() { return 0; }
+  static constexpr result_type max() { return Values - 1; }
+  result_type operator()() {
+    constexpr std::array draws = {Draws...};
+    return draws[at++ % draws.size()];
+  }
+  std::size_t at = 0;
+};
+
 /// min(longest, first × 2^failures before), computed another way.
 Duration ceiling_of(const Backoff& backoff, std::uint32_t failures) {
   __extension__ using Wide = unsigned __int128;
@@ -118,6 +131,15 @@ TEST_CASE("the draws at both ends of a random source give the ends of a pause", 
   CHECK(pause_after({9ms, 9ms, Jitter::full}, 1, 0ms, high) == 9ms);
   Always<UINT64_MAX> highest;
   CHECK(pause_after({15ms, 15ms, Jitter::full}, 1, 0ms, highest) == 15ms);  // 16 divides 2^64
+}
+
+TEST_CASE("a draw that would favour some pauses is drawn again", "[retry][backoff]") {
+  InTurn<0, UINT64_MAX - 5, UINT64_MAX, 23> surplus;  // beyond the last multiple of 10
+  CHECK(pause_after({9ms, 9ms, Jitter::full}, 1, 0ms, surplus) == 3ms);
+  CHECK(surplus.at == 3);
+  InTurn<3, 2, 1> three;  // one bit a draw: the third number would be half a bit more
+  CHECK(detail::random_bits(three) == UINT64_MAX);
+  CHECK(three.at == 128);
 }
 
 TEST_CASE("no number of failures and no longest pause is too large", "[retry][backoff]") {

@@ -1,5 +1,8 @@
 #include <paidonce/retry/retry.hpp>
 
+#include <algorithm>
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <random>
 #include <stdexcept>
@@ -194,6 +197,16 @@ TEST_CASE("the deadline counts the time in which a try runs, and what retry_afte
   CHECK(result.end == RetryEnd::past_deadline);
   CHECK(told.script.clock.elapsed() == 0ms);
 
+  Trial late;  // long after the deadline, and with a pause that is longer than all time
+  late.policy.backoff = {Duration::max(), Duration::max(), Jitter::none};
+  late.policy.deadline = 1s;
+  ManualClock passing = late.script.clock;
+  result = late.run({[passing]() mutable {
+    passing.advance(1h);
+    return answer(Status::not_executed);
+  }});
+  CHECK(result.end == RetryEnd::past_deadline);
+
   Trial forever;
   forever.policy.deadline = Duration::max();
   result = forever.run({gives(Status::in_progress, Duration::max())});
@@ -211,6 +224,7 @@ TEST_CASE("pauses are never longer than the longest, whatever the jitter", "[ret
     for (std::size_t at = 1; at < script.asked.size(); ++at)
       REQUIRE(script.asked[at] - script.asked[at - 1] <= 500ms);
     REQUIRE(result.waited == script.asked.back());
+    if (jitter == Jitter::decorrelated) CHECK(result.waited > 39 * 60ms);  // 60 ms: if none built on the last
   }
 }
 
@@ -351,6 +365,29 @@ TEST_CASE("a budget for odd shares and small reserves is kept to", "[retry][budg
   }
   while (budget.withdraw()) ++retries;
   CHECK(retries == 11 + 300 * percent / 100);
+}
+
+TEST_CASE("a deposit larger than the room for it fills the bucket", "[retry][budget]") {
+  RetryBudget budget({.percent = 1000, .reserve = 2});
+  CHECK(budget.withdraw());
+  budget.deposit();
+  CHECK(budget.balance() == 2);
+}
+
+TEST_CASE("no token is taken out of a budget twice", "[retry][budget]") {
+  constexpr int tokens = 1'000'000;  // enough for threads to meet, whatever else the machine does
+  RetryBudget budget({.percent = 0, .reserve = tokens});
+  std::atomic<int> retries = 0, ready = 0;
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 4; ++thread)
+    threads.emplace_back([&] {
+      for (++ready; ready < 4;) std::this_thread::yield();
+      int mine = 0;
+      while (budget.withdraw()) ++mine;
+      retries += mine;
+    });
+  for (auto& thread : threads) thread.join();
+  CHECK(retries == tokens);
 }
 
 TEST_CASE("threads that share a budget never get more out of it than went in", "[retry][budget]") {

@@ -173,7 +173,6 @@ requires Timer<std::remove_reference_t<T>>
       result.end = again == detail::TryAgain::settled ? RetryEnd::settled : RetryEnd::not_retryable;
       return result;
     }
-    if (stop.requested()) break;
     const Duration before = timer.elapsed();
     const detail::NextTry next =
         detail::next_try(policy, result.tries, before - start, retry_after, drawn, random);
