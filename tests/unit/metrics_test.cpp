@@ -201,6 +201,18 @@ TEST_CASE("a thread goes on with the cell of one that has ended", "[observe][met
   CHECK(cells() == 2);  // theirs, and the common one
 }
 
+TEST_CASE("a thread forgets metrics that have ended", "[observe][metrics]") {
+  auto counting = std::make_shared<detail::MetricCells>();
+  const std::weak_ptr<detail::MetricCells> ended = counting;
+  counting->write([](detail::MetricCell& cell) { detail::MetricCell::add(cell.began); });
+  counting->close();
+  counting.reset();
+  CHECK_FALSE(ended.expired());  // so that nothing else lies where it lay
+  Metrics metrics;
+  pay(metrics, 1);
+  CHECK(ended.expired());
+}
+
 TEST_CASE("one thread counts in many metrics, at a time and one after the other", "[observe][metrics]") {
   Metrics lasting;
   for (int round = 0; round < 50; ++round) {
@@ -244,25 +256,31 @@ TEST_CASE("metrics may end before the threads that counted in them", "[observe][
 
 namespace {
 
-/// Pays when its thread is all but gone: after the cells of the thread were given back.
-struct PaysAtTheEnd {
-  ~PaysAtTheEnd() {
-    if (metrics) pay(*metrics, 1);
+void count_one(detail::MetricCells& cells) {
+  cells.write([](detail::MetricCell& cell) { detail::MetricCell::add(cell.began); });
+}
+
+/// Counts when its thread is all but gone: after the cells of the thread were given back.
+struct CountsAtTheEnd {
+  ~CountsAtTheEnd() {
+    if (cells) count_one(*cells);
   }
-  Metrics* metrics = nullptr;
+  detail::MetricCells* cells = nullptr;
 };
 
 }  // namespace
 
-TEST_CASE("what a thread pays at its very end is counted", "[observe][metrics]") {
-  Metrics metrics;
+TEST_CASE("what a thread counts at its very end is in no cell that another has by then",
+          "[observe][metrics]") {
+  const auto cells = std::make_shared<detail::MetricCells>();
   std::thread([&] {
-    static thread_local PaysAtTheEnd at_the_end;  // made first, so destroyed last
-    at_the_end.metrics = &metrics;
-    pay(metrics, 1);
+    static thread_local CountsAtTheEnd at_the_end;  // made first, so destroyed last
+    at_the_end.cells = cells.get();
+    count_one(*cells);
   }).join();
-  CHECK(metrics.snapshot().began == 2);
-  CHECK(metrics.snapshot().succeeded() == 2);
+  std::vector<std::uint64_t> counts;
+  cells->for_each([&](const detail::MetricCell& cell) { counts.push_back(cell.began); });
+  CHECK(counts == std::vector<std::uint64_t>{1, 1});  // the thread's, and the common one
 }
 
 namespace {

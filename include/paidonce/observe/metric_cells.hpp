@@ -112,7 +112,7 @@ class MetricCells : public std::enable_shared_from_this<MetricCells> {
       MetricCell* cell;  // no longer there once the cells are closed
     };
     void forget_closed() noexcept {
-      last_found() = {};
+      last_found() = {};  // it may be of one of them, and no other may be found for want of memory
       std::erase_if(all_,
                     [](const Mine& mine) { return mine.cells->closed_.load(std::memory_order_relaxed); });
     }
@@ -152,7 +152,7 @@ class MetricCells : public std::enable_shared_from_this<MetricCells> {
   }
   void give_back(MetricCell& cell) noexcept {
     const std::scoped_lock hold(mutex_);
-    if (!closed_.load(std::memory_order_relaxed)) free_.push_back(&cell);
+    free_.push_back(&cell);  // of those that are closed, too: nobody takes it
   }
 
   mutable std::mutex mutex_;  // of what follows, and of writing `common_`

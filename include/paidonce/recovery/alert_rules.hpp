@@ -127,9 +127,10 @@ class AlertRules {
              seconds_text(limits_.untouched_for) + "), one first began " + seconds_text(running) +
              " ago (limit " + seconds_text(limits_.begun_before) + ")");
     const std::size_t doubts = survey.of(State::in_doubt).records;
-    edge(many_in_doubt,
-         part(static_cast<double>(doubts), static_cast<double>(limits_.in_doubt), limits_.in_doubt),
-         std::to_string(doubts) + " payments are in doubt (limit " + std::to_string(limits_.in_doubt) + ")");
+    edge(
+        many_in_doubt,
+        part(static_cast<double>(doubts), static_cast<double>(limits_.in_doubt), limits_.in_doubt),
+        "payments in doubt: " + std::to_string(doubts) + " (limit " + std::to_string(limits_.in_doubt) + ")");
     const Duration in_doubt = survey.age(survey.oldest_in_doubt);
     edge(in_doubt_for_long, part(seconds(in_doubt), seconds(limits_.in_doubt_for), limits_.in_doubt_for),
          "a payment has been in doubt for " + seconds_text(in_doubt) + " (limit " +
