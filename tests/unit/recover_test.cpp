@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include <pthread.h>
+
 #include "guard_support.hpp"
 #include "support/catch.hpp"
 
@@ -52,6 +54,28 @@ RecoveryOptions quick() {
   return options;
 }
 
+/// While it lives no thread can be started: none has room for such a stack.
+class NoMoreThreads {
+ public:
+  NoMoreThreads() {
+    REQUIRE(pthread_getattr_default_np(&before_) == 0);
+    pthread_attr_t huge;
+    REQUIRE(pthread_attr_init(&huge) == 0);
+    REQUIRE(pthread_attr_setstacksize(&huge, std::size_t{1} << 50) == 0);
+    REQUIRE(pthread_setattr_default_np(&huge) == 0);
+    pthread_attr_destroy(&huge);
+  }
+  ~NoMoreThreads() {
+    pthread_setattr_default_np(&before_);
+    pthread_attr_destroy(&before_);
+  }
+  NoMoreThreads(const NoMoreThreads&) = delete;
+  NoMoreThreads& operator=(const NoMoreThreads&) = delete;
+
+ private:
+  pthread_attr_t before_;
+};
+
 /// Begins a payment whose holder vanishes: the record stays in progress.
 void abandon(World<>& world, const IdempotencyKey& of) {
   (void)world.guard.execute(of, request, []() -> Text { throw std::runtime_error("no reply"); });
@@ -84,6 +108,23 @@ TEST_CASE(
   CHECK(doubts.sight(key(), record, gone, 100s).seen_for == 0s);
   record.created_at += 1ms;
   CHECK(doubts.sight(key(), record, gone, 110s).seen_for == 0s);
+}
+
+TEST_CASE("another attempt that falls into doubt while it is asked about is not forgotten",
+          "[recovery][recover]") {
+  detail::OpenDoubts doubts({1min, 1h, Jitter::none}, 1);
+  std::minstd_rand random;
+  Record record;
+  record.attempt_id = 1;
+  record.state = State::in_doubt;
+  doubts.begin_round();
+  CHECK(doubts.meet(key(), record, 0s) == detail::OpenDoubts::Due::now);
+  doubts.begin_asking(key());
+  record.attempt_id = 2;
+  CHECK(doubts.sight(key(), record, protocol::Holder::may_live, 1s).round == 1);
+  CHECK(doubts.put_off(key(), detail::OpenDoubts::Counts::yes, 1s, random));
+  CHECK(doubts.end_round().empty());
+  CHECK(doubts.meet(key(), record, 2s) == detail::OpenDoubts::Due::left_to_person);
 }
 
 TEST_CASE("what the provider knows settles a payment in doubt, whatever it says", "[recovery][recover]") {
@@ -449,6 +490,76 @@ TEST_CASE("so many calls may hang, and then the round waits until its deadline",
   CHECK(report.asked == 3);
   CHECK(report.hanging == 3);
   CHECK(asked == 3);
+  door.open();
+}
+
+TEST_CASE("a provider that hangs on every call is told of once", "[recovery][recover]") {
+  World world;
+  world.put_in_doubt();
+  RecoveryOptions options = quick();
+  options.answer_within = 30s;
+  std::vector<std::string> told;
+  options.alert = [&](const Alert& alert) {
+    told.push_back((alert.edge == Alert::Edge::raised ? "raised " : "cleared ") + alert.rule);
+  };
+  Door door;
+  Recovery recovery(
+      world.guard,
+      [&](const Doubt&) -> Text {
+        door.pass();
+        return succeeded("receipt");
+      },
+      options, world.clock);
+  std::thread time([&] {
+    door.await(1);
+    world.clock.await_waiting(1);
+    world.clock.advance(30s);
+  });
+  CHECK(recovery.run().hanging == 1);
+  time.join();
+  CHECK(told == std::vector<std::string>{"raised provider_does_not_answer"});
+  world.clock.advance(1h);
+  CHECK(recovery.run().hanging == 1);
+  CHECK(told.size() == 1);
+  door.open();
+}
+
+TEST_CASE("a payment that there was no thread for is asked about in the next round", "[recovery][recover]") {
+  World world;
+  world.put_in_doubt();
+  Recovery recovery(
+      world.guard, [](const Doubt&) -> Text { return succeeded("receipt"); }, quick(), world.clock);
+  {
+    const NoMoreThreads full;
+    const RecoveryReport report = recovery.run();
+    CHECK(report.asked == 0);
+    CHECK_FALSE(report.finished);
+    CHECK(report.failure.find("limit of threads") != std::string::npos);
+  }
+  CHECK(recovery.run().succeeded == 1);
+}
+
+TEST_CASE("a crew without threads takes no task that nobody would come to", "[recovery][recover]") {
+  ManualClock clock;
+  Stop bell;
+  Door door;
+  std::atomic<int> done{0};
+  detail::Crew<ManualClock> crew({.at_work = 2, .most_hanging = 1, .late_after = 10s}, clock);
+  CHECK(crew.give([&] { door.pass(); }, 1min, bell));
+  door.await(1);
+  std::thread time([&] {
+    clock.await_waiting(1);  // for the one at work, who may take the next task
+    clock.advance(10s);      // and hangs
+  });
+  {
+    const NoMoreThreads full;
+    CHECK_THROWS_AS(crew.give([&] { ++done; }, 1min, bell), Error);
+  }
+  time.join();
+  CHECK(crew.unfinished() == 1);
+  CHECK(crew.give([&] { ++done; }, 1min, bell));
+  CHECK(crew.settle(1min, bell));
+  CHECK(done == 1);
   door.open();
 }
 

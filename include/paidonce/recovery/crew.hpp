@@ -52,17 +52,32 @@ class Crew {
   /// `bell`, which ends the wait, was rung; the task is not taken. Throws `store_unavailable` where there can
   /// be no thread at all.
   bool give(Task task, Duration until, Stop& bell) {
-    if (!wait([this] { return at_work_ < limits_.at_work; }, until, bell)) return false;
-    std::lock_guard lock(mutex_);
-    if (idle_ == 0) start_one();
-    task_ = std::move(task);  // the next one is given when this one was taken
-    work_.notify_one();
-    return true;
+    for (;;) {
+      if (!wait([this] { return at_work_ < limits_.at_work; }, until, bell)) return false;
+      {
+        std::lock_guard lock(mutex_);
+        if (idle_ > 0 || start_one()) {
+          task_ = std::move(task);  // the next one is given when this one was taken
+          work_.notify_one();
+          return true;
+        }
+      }
+      if (!wait([this] { return idle_ > 0 || at_work_ == 0; }, until, bell)) return false;
+    }
   }
 
   /// Waits until nobody is at work but those who were written off. False: `until` came, or `bell` was rung.
   bool settle(Duration until, Stop& bell) {
     return wait([this] { return at_work_ == 0; }, until, bell);
+  }
+
+  /// Whether a task that was taken at this time or later is late.
+  bool any_late_since(Duration time) const {
+    std::lock_guard lock(mutex_);
+    const Duration now = timer_.elapsed();
+    for (const Member& member : members_)
+      if (member.since && *member.since >= time && now >= late_at(*member.since)) return true;
+    return false;
   }
 
   /// How many tasks were given and have not ended.
@@ -77,6 +92,10 @@ class Crew {
     std::optional<Duration> since = {};  // at work
     enum class Fate : std::uint8_t { counted, written_off, ended } fate = Fate::counted;
   };
+
+  Duration late_at(Duration since) const {
+    return saturating_add(Timestamp(since), limits_.late_after).time_since_epoch();
+  }
 
   /// Waits until the task that was given is taken and `ready()`, which is asked under the lock; writes off
   /// whoever is late meanwhile.
@@ -111,7 +130,7 @@ class Crew {
       ++at;
       if (!member.since || member.fate == Member::Fate::written_off || hanging_ >= limits_.most_hanging)
         continue;
-      const Duration late = saturating_add(Timestamp(*member.since), limits_.late_after).time_since_epoch();
+      const Duration late = late_at(*member.since);
       if (now < late) {
         next = late < next ? late : next;
         continue;
@@ -122,20 +141,26 @@ class Crew {
     }
   }
 
-  void start_one() {
+  /// False: the system has no more threads now, and somebody at work will be free. Throws where there is
+  /// nobody.
+  bool start_one() {
     members_.emplace_back();
     Member& member = members_.back();
     try {
       const SignalsBlocked blocked;
       member.thread = std::thread([this, &member] { work(member); });
-      ++idle_;
     } catch (const std::system_error& failure) {
       members_.pop_back();
-      if (at_work_ == 0)
-        throw Error(errc::store_unavailable,
-                    std::string("there can be no thread to ask the provider on (") + failure.what() +
-                        "): raise the limit of threads (ulimit -u, or the container's)");
+      if (at_work_ > 0) return false;
+      throw Error(errc::store_unavailable,
+                  std::string("there can be no thread to ask the provider on (") + failure.what() +
+                      "): raise the limit of threads (ulimit -u, or the container's)");
+    } catch (...) {
+      members_.pop_back();
+      throw;
     }
+    ++idle_;
+    return true;
   }
 
   void work(Member& me) {

@@ -135,6 +135,7 @@ class OpenDoubts {
       Known fresh;
       fresh.attempt_id = record.attempt_id;
       fresh.created_at = record.created_at;
+      fresh.met_in = known.met_in;
       fresh.being_asked = known.being_asked;
       fresh.told = known.told;
       known = fresh;

@@ -82,16 +82,18 @@ class Recovery {
   /// One round, until all that was due has been asked about, the deadline, or a stop. One at a time. What the
   /// store throws is in the report.
   RecoveryReport run() { return run(stop_); }
+  /// The same, which this `stop` ends, and none but this.
   RecoveryReport run(Stop& stop);
 
-  /// Ends a round that runs, and all to come, at once; what is being asked about goes on. Any thread may call
-  /// it.
+  /// Ends a `run()` that runs, and all to come, at once; what is being asked about goes on. Any thread may
+  /// call it.
   void stop() noexcept { stop_.request(); }
 
  private:
   using Due = detail::OpenDoubts::Due;
 
   bool look(Duration until, Stop& stop);
+  bool ask_about(const IdempotencyKey& key, Duration until, Stop& stop);
   void meet(const IdempotencyKey& key, const Record& record, std::vector<IdempotencyKey>& due);
   bool holder_is_gone(const IdempotencyKey& key, const Record& record);
   void settle(const IdempotencyKey& key) noexcept;
@@ -99,7 +101,7 @@ class Recovery {
   void fail(const IdempotencyKey& key, const std::exception& failure);
   void put_off(const IdempotencyKey& key, detail::OpenDoubts::Counts counts);
   void left_in_doubt(Alert::Edge edge, const IdempotencyKey& key);
-  RecoveryReport end_round(bool all_met, bool all_answered);
+  RecoveryReport end_round(Duration began, bool all_met, bool all_answered);
   void tell_progress();
   void send_alerts();
 
@@ -128,7 +130,8 @@ RecoveryReport recover(Guard& guard, Ask ask, RecoveryOptions options = {}) {
 
 template <class Guard, class Ask, Timer T>
 RecoveryReport Recovery<Guard, Ask, T>::run(Stop& stop) {
-  const Duration until = saturating_add(Timestamp(timer_.elapsed()), options_.deadline).time_since_epoch();
+  const Duration began = timer_.elapsed();
+  const Duration until = saturating_add(Timestamp(began), options_.deadline).time_since_epoch();
   {
     std::lock_guard lock(mutex_);
     doubts_.begin_round();
@@ -148,7 +151,7 @@ RecoveryReport Recovery<Guard, Ask, T>::run(Stop& stop) {
     report_.failure = "the scan threw something that is no std::exception";
   }
   const bool all_answered = crew_.settle(until, stop);
-  return end_round(all_met, all_answered);
+  return end_round(began, all_met, all_answered);
 }
 
 /// Goes through what is unfinished, page by page, and has what is due asked about. False: the round ended
@@ -170,23 +173,35 @@ bool Recovery<Guard, Ask, T>::look(Duration until, Stop& stop) {
     });
     filter.after = std::move(last);
     for (const IdempotencyKey& key : due) {
-      {
-        std::lock_guard lock(mutex_);
-        if (hopeless_) return false;
-        doubts_.begin_asking(key);
-      }
-      const bool given = crew_.give([this, key] { settle(key); }, until, stop);
-      std::unique_lock lock(mutex_);
-      if (!given) {
-        doubts_.free(key);
-        return false;
-      }
-      ++report_.asked;
-      lock.unlock();
+      if (!ask_about(key, until, stop)) return false;
       tell_progress();
     }
   }
   return true;
+}
+
+/// Hands a payment to whoever is free. False: there was nobody before the round ended.
+template <class Guard, class Ask, Timer T>
+bool Recovery<Guard, Ask, T>::ask_about(const IdempotencyKey& key, Duration until, Stop& stop) {
+  {
+    std::lock_guard lock(mutex_);
+    if (hopeless_) return false;
+    doubts_.begin_asking(key);
+  }
+  bool given = false;
+  try {
+    given = crew_.give([this, key] { settle(key); }, until, stop);
+  } catch (...) {  // no thread, or no memory: another round comes to it
+    std::lock_guard lock(mutex_);
+    doubts_.free(key);
+    throw;
+  }
+  std::lock_guard lock(mutex_);
+  if (given)
+    ++report_.asked;
+  else
+    doubts_.free(key);
+  return given;
 }
 
 template <class Guard, class Ask, Timer T>
@@ -215,7 +230,9 @@ bool Recovery<Guard, Ask, T>::holder_is_gone(const IdempotencyKey& key, const Re
   if constexpr (HolderAwareStore<Store>) {
     try {
       if (guard_.store().holder_gone(key, record)) return true;
-    } catch (const Error&) {
+    } catch (const detail::ForcedUnwind&) {
+      throw;
+    } catch (...) {
     }
   }
   return false;
@@ -312,7 +329,7 @@ void Recovery<Guard, Ask, T>::left_in_doubt(Alert::Edge edge, const IdempotencyK
 }
 
 template <class Guard, class Ask, Timer T>
-RecoveryReport Recovery<Guard, Ask, T>::end_round(bool all_met, bool all_answered) {
+RecoveryReport Recovery<Guard, Ask, T>::end_round(Duration began, bool all_met, bool all_answered) {
   std::unique_lock lock(mutex_);
   if (answered_)  // the provider is there, and these calls in particular fail
     for (const IdempotencyKey& key : unanswered_)
@@ -320,7 +337,8 @@ RecoveryReport Recovery<Guard, Ask, T>::end_round(bool all_met, bool all_answere
   if (all_met)
     for (const std::string& bytes : doubts_.end_round())
       left_in_doubt(Alert::Edge::cleared, IdempotencyKey::from_bytes(bytes));
-  if (does_not_answer_ ? answered_ : !answered_ && !unanswered_.empty()) {
+  const bool silent = !answered_ && (!unanswered_.empty() || crew_.any_late_since(began));
+  if (does_not_answer_ ? answered_ : silent) {
     does_not_answer_ = !does_not_answer_;
     alerts_.push_back({"provider_does_not_answer",
                        does_not_answer_ ? Alert::Edge::raised : Alert::Edge::cleared,
