@@ -205,6 +205,14 @@ TEST_CASE("an entry that is dropped or moved within the log is found", "[audit][
   CHECK_THAT(damage_after([](auto& all) { all.erase(all.begin()); }), support::contains("entry 1"));
 }
 
+TEST_CASE("an entry with another number than its place is found, its digest computed for that",
+          "[audit][verify]") {
+  Forger log = log_of(3);
+  log.head.number = 6;  // entry 4 says that it is entry 7
+  log.add("order-7");
+  CHECK_THAT(verify(log).damage, support::contains("it was entry 7, and stands in another place"));
+}
+
 TEST_CASE("an end that is cut off is found by an anchor, and by nothing else", "[audit][verify]") {
   const Forger log = log_of(6, secret);
   Forger cut = log;

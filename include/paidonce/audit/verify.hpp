@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include <paidonce/audit/check.hpp>
@@ -65,11 +66,15 @@ template <FilePolicy Files = PosixFiles>
 AuditReport verify_audit_log(const std::filesystem::path& directory, const AuditVerification& against = {},
                              Files files = {}) {
   try {
-    const int opened = detail::uninterrupted(
-        [&] { return files.open_at(AT_FDCWD, directory.c_str(), O_RDONLY | O_DIRECTORY); });
+    std::error_code wrong;
+    std::filesystem::path real =
+        std::filesystem::canonical(directory, wrong);  // links are followed here alone
+    if (wrong) real = directory;
+    const int opened =
+        detail::uninterrupted([&] { return files.open_at(AT_FDCWD, real.c_str(), O_RDONLY | O_DIRECTORY); });
     if (opened < 0) {
       if (errno == ENOENT || errno == ENOTDIR)
-        throw Error(errc::invalid_options, "there is no such directory, or it is a link or a file");
+        throw Error(errc::invalid_options, "there is no such directory");
       detail::throw_file_error(errno, "cannot open the directory");
     }
     const detail::OpenFile<Files> open(files, opened);
