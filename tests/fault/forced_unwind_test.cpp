@@ -7,7 +7,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include <paidonce/execute_many.hpp>
@@ -205,24 +205,25 @@ TEST_CASE("a thread cancelled in a try is not kept from it by those that would f
 TEST_CASE("a thread of a batch that is cancelled leaves its payment to the store, and the others to the rest",
           "[fault][unwind]") {
   IdempotencyGuard guard(MemoryStore{});
-  const std::thread::id caller = std::this_thread::get_id();
-  fault::Event cancelled;
+  const pthread_t caller = pthread_self();
+  pthread_t helper{};
+  fault::Event inside;
   const std::vector<int> payments = {0, 1, 2, 3, 4, 5};
-  const auto results = execute_many(guard, payments,
-                                    [&](auto& by, int payment) {
-                                      return by.execute(IdempotencyKey("shop", std::to_string(payment)),
-                                                        fingerprint(payment), [&] {
-                                                          if (std::this_thread::get_id() == caller) {
-                                                            REQUIRE(cancelled.await());
-                                                            return payment;
-                                                          }
-                                                          cancelled.happen();
-                                                          pthread_cancel(pthread_self());
-                                                          pthread_testcancel();
-                                                          return -1;
-                                                        });
-                                    },
-                                    {.concurrency = 2});
+  const auto results =
+      execute_many(guard, payments,
+                   [&](auto& by, int payment) {
+                     return by.execute(IdempotencyKey("shop", std::to_string(payment)), fingerprint(payment),
+                                       [&]() -> int {
+                                         if (pthread_equal(pthread_self(), caller) == 0) {
+                                           helper = pthread_self();
+                                           wait_for_cancellation(inside);
+                                         }
+                                         if (inside.await() && helper != pthread_t{})
+                                           pthread_cancel(std::exchange(helper, pthread_t{}));
+                                         return payment;
+                                       });
+                   },
+                   {.concurrency = 2});
   int paid = 0, lost = 0;
   for (const Executed<int>& result : results) {
     CHECK(result.started());
