@@ -493,7 +493,8 @@ TEST_CASE("so many calls may hang, and then the round waits until its deadline",
   door.open();
 }
 
-TEST_CASE("a provider that hangs on every call is told of once", "[recovery][recover]") {
+TEST_CASE("a provider that hangs on every call is told of once, and its late answer, too",
+          "[recovery][recover]") {
   World world;
   world.put_in_doubt();
   RecoveryOptions options = quick();
@@ -522,6 +523,9 @@ TEST_CASE("a provider that hangs on every call is told of once", "[recovery][rec
   CHECK(recovery.run().hanging == 1);
   CHECK(told.size() == 1);
   door.open();
+  while (world.state() != State::succeeded) std::this_thread::yield();
+  while (recovery.run().hanging != 0) std::this_thread::yield();  // and the answer came between two rounds
+  CHECK(told.back() == "cleared provider_does_not_answer");
 }
 
 TEST_CASE("a payment that there was no thread for is asked about in the next round", "[recovery][recover]") {

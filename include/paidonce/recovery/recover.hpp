@@ -114,9 +114,9 @@ class Recovery {
   detail::OpenDoubts doubts_;
   std::minstd_rand random_;
   RecoveryReport report_ = {};
-  std::vector<IdempotencyKey> unanswered_;  // in this round
+  std::vector<IdempotencyKey> unanswered_;  // since the last round ended
   std::vector<Alert> alerts_;               // not sent yet
-  bool answered_ = false;                   // some call, in this round
+  bool answered_ = false;                   // some call, since then
   bool does_not_answer_ = false;            // an alert says so
   bool hopeless_ = false;                   // the store, or the guard, takes nothing any more
   detail::Crew<T> crew_;                    // last: its threads use all of the above
@@ -135,8 +135,7 @@ RecoveryReport Recovery<Guard, Ask, T>::run(Stop& stop) {
   {
     std::lock_guard lock(mutex_);
     doubts_.begin_round();
-    unanswered_.clear();
-    answered_ = hopeless_ = false;
+    hopeless_ = false;
   }
   bool all_met = false;
   try {
@@ -349,6 +348,7 @@ RecoveryReport Recovery<Guard, Ask, T>::end_round(Duration began, bool all_met, 
                        guard_.clock().now()});
   }
   unanswered_.clear();
+  answered_ = false;
   RecoveryReport report = std::exchange(report_, {});
   report.hanging = crew_.unfinished();
   report.finished = all_met && all_answered;
