@@ -28,6 +28,7 @@ namespace background {
 using namespace paidonce;
 using namespace std::chrono_literals;
 
+// [host_types]
 using PaymentGuard = IdempotencyGuard<FileStore, KeyedMutex, SystemClock, Metrics&>;
 
 /// Asks a provider that is somewhere else.
@@ -40,6 +41,7 @@ struct Ask {
     return ProviderAnswer<std::string>::succeeded(found->body);
   }
 };
+// [/host_types]
 
 fault::Event rounds;
 
