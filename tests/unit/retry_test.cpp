@@ -235,6 +235,15 @@ TEST_CASE("what was known in doubt is kept when the next try throws", "[retry]")
   auto result = trial.run({gives(Status::in_doubt), fails(errc::store_unavailable)});
   CHECK(result.end == RetryEnd::out_of_attempts);
   CHECK(result.outcome->status() == Status::in_doubt);
+  CHECK(result.error != nullptr);
+  CHECK(std::move(result).value().status() == Status::in_doubt);  // an error would say: nothing was started
+  Trial running;
+  running.policy.attempts = 2;
+  result = running.run({gives(Status::in_progress), fails(errc::store_unavailable)});
+  CHECK(std::move(result).value().status() == Status::in_progress);
+  Trial released;
+  released.policy.attempts = 2;
+  result = released.run({gives(Status::not_executed), fails(errc::store_unavailable)});
   CHECK_THROWS_MATCHES(std::move(result).value(), Error, support::has_code<Error>(errc::store_unavailable));
 }
 

@@ -76,13 +76,19 @@ struct Retried {
   /// What the last try threw; null: it was answered, or there was none.
   std::exception_ptr error = {};
 
-  /// What the last try came to, as if it had been the only one: its outcome, or its exception, thrown again.
+  /// What the last try came to: its outcome, or its exception, thrown again, but where an earlier try left
+  /// the payment in doubt or in progress: then that, since an exception says that nothing was started.
   /// `Error{shutting_down}` where there was none.
   Outcome<R> value() && {
-    if (error) std::rethrow_exception(error);
+    if (error && !may_have_happened()) std::rethrow_exception(error);
     if (!outcome)
       throw Error(errc::shutting_down, "stopped before the first try; the same call may run later");
     return std::move(*outcome);
+  }
+
+ private:
+  bool may_have_happened() const noexcept {
+    return outcome && (outcome->status() == Status::in_doubt || outcome->status() == Status::in_progress);
   }
 };
 
