@@ -49,8 +49,7 @@ std::vector<Alert> look(MemoryStore& store, const Metrics& metrics, AlertRules& 
 }
 
 void deliver(const std::vector<Alert>& alerts) {
-  const LogSink log(
-      stderr);  // 2026-03-04T05:06:07.089Z raised many_in_doubt: payments in doubt: 17 (limit 10)
+  const LogSink log(stderr);
   for (const Alert& alert : alerts) log(alert);
 }
 // [/look]

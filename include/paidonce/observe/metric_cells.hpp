@@ -19,8 +19,9 @@
 
 namespace paidonce::inline v1::detail {
 
-/// What every payment writes lies in one page: its first line, and a line of each of three histograms.
-struct alignas(4096) MetricCell {
+/// Each payment writes the first line of it, and a line of each of three histograms. No two cells share a
+/// line, nor a pair of lines that are fetched together.
+struct alignas(128) MetricCell {
   using Count = std::atomic<std::uint64_t>;
   enum Latency : std::size_t { succeeded, beginning, recording, declined, released, in_doubt, waiting };
   static constexpr std::size_t latencies = 7;
@@ -30,8 +31,9 @@ struct alignas(4096) MetricCell {
     count.store(count.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
   }
   void add(Latency what, LatencyHistogram::Nanoseconds time) noexcept {
-    add(counts[what][LatencyHistogram::bucket_of(time)]);
-    add(sums[what], time.count() > 0 ? static_cast<std::uint64_t>(time.count()) : 0);
+    const LatencyHistogram::Nanoseconds held = time.count() > 0 ? time : LatencyHistogram::Nanoseconds(0);
+    add(counts[what][LatencyHistogram::bucket_of(held)]);
+    add(sums[what], static_cast<std::uint64_t>(held.count()));
   }
   void read(Latency what, LatencyHistogram& into) const noexcept {
     for (std::size_t bucket = 0; bucket < LatencyHistogram::buckets; ++bucket)

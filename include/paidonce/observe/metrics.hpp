@@ -11,7 +11,7 @@
 namespace paidonce::inline v1 {
 
 /// An observer with counters and latency histograms. It is shared by any number of guards and threads, none
-/// of which waits for another; it holds 12 KB for each thread that pays at the same time. A guard is
+/// of which waits for another; it holds 10 KB for each thread that pays at the same time. A guard is
 /// given it as an lvalue, and it must outlive the guard:
 ///
 ///     Metrics metrics;
