@@ -45,7 +45,7 @@ struct Ask {
 
 fault::Event rounds;
 
-void log(const RecoveryReport& round) {
+void print_round(const RecoveryReport& round) {
   if (round.asked > 0) std::printf("recovery: %zu of %zu settled\n", round.succeeded, round.asked);
   rounds.happen();
 }
@@ -66,7 +66,7 @@ void take_payments(const std::filesystem::path& directory, const shop::Provider&
   WorkerOptions options;
   options.alert = pager;
   BackgroundWorker<> background{options};  // last: it stops before what its jobs use goes away
-  add_recovery(background, recovery, recovery_schedule, log);
+  add_recovery(background, recovery, recovery_schedule, print_round);
   add_sweep(background, guard.store(), guard.clock(), sweeps);
   add_alerts(
       background,
