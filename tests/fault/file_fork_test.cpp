@@ -172,6 +172,15 @@ TEST_CASE("doubts that a dead process left have lost their holder, this one's ha
   CHECK(in_child([&] { return FileStore(files / "store").insert(key_of(5), begin_of(5)) ? 1 : 0; }) == 0);
   store = std::make_unique<FileStore>(files / "store");
   CHECK_FALSE(store->holder_gone(key_of(4), doubt_of(4)));
+
+  // Nor where that one wrote the whole log anew.
+  store.reset();
+  CHECK(in_child([&] {
+          FileStore other(files / "store");
+          return other.compact() > 0 ? 0 : 1;
+        }) == 0);
+  store = std::make_unique<FileStore>(files / "store");
+  CHECK_FALSE(store->holder_gone(key_of(4), doubt_of(4)));
 }
 
 TEST_CASE("a directory that may not be written is refused, and says what to do", "[store][file][fork]") {

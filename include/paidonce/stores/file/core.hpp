@@ -267,12 +267,14 @@ class FileStoreCore {
       directory_.sync_parent();
       random_fill(recovered.store.data(), recovered.store.size());
     }
-    if (is_of_others(recovered)) find_gone();
+    const bool reopened = opened_before(recovered.store);
+    if (!reopened && is_of_others(recovered)) find_gone();
     return recovered;
   }
 
-  /// Whether all of a log was written by processes that are not this one. No more than that can be told: a
-  /// compaction writes again what it copies, so that a record may be older than the segment that it is in.
+  /// Whether all of a log was written by processes that are not this one. A compaction writes again what it
+  /// copies, so that a record may be older than the segment that it is in: nothing is proven by its segment
+  /// alone, and nothing at all once this process has had the store open.
   bool is_of_others(const RecoveredLog& log) const noexcept {
     const file_format::ProcessId nobody{};
     for (const LogSegment& segment : log.segments)

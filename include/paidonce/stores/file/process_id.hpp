@@ -1,10 +1,11 @@
 #pragma once
 // What tells one life of one process on this machine from every other: the kernel's boot id, the process's
-// number and the moment it began. A number alone is given out again.
+// number and the moment it began. A number alone is given out again. And what a process has opened.
 
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -41,6 +42,23 @@ inline file_format::ProcessId this_process() {
   const auto bytes = digest.finish();
   std::memcpy(id.data(), bytes.data(), id.size());
   return id;
+}
+
+/// Whether this process, or one that it was forked from, has had this store open before. From now on it has.
+/// Never freed, and without a lock that a fork could leave locked. Throws std::bad_alloc.
+inline bool opened_before(const file_format::StoreId& store) {
+  struct Opened {
+    file_format::StoreId store;
+    const Opened* before;
+  };
+  static std::atomic<const Opened*> last{nullptr};
+  const Opened* seen = last.load();
+  for (const Opened* at = seen; at; at = at->before)
+    if (at->store == store) return true;
+  Opened* const opened = new Opened{store, seen};
+  while (!last.compare_exchange_weak(opened->before, opened)) {
+  }
+  return false;
 }
 
 }  // namespace paidonce::inline v1::detail
