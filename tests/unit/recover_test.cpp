@@ -159,6 +159,28 @@ TEST_CASE("what the provider knows settles a payment in doubt, whatever it says"
   CHECK(world.state(key("throws")) == State::in_doubt);
 }
 
+TEST_CASE("what somebody else released meanwhile is not counted as the provider's answer",
+          "[recovery][recover]") {
+  World world;
+  const IdempotencyKey keys[] = {key("a"), key("b")};
+  for (const IdempotencyKey& of : keys) world.put_in_doubt(of);
+  RecoveryOptions options = quick();
+  options.concurrency = 1;
+  Recovery recovery(
+      world.guard,
+      [&](const Doubt& doubt) -> Text {
+        const IdempotencyKey& other = doubt.key == keys[0] ? keys[1] : keys[0];
+        world.guard.resolve(other, State::released, {}, {}, "Ada", "the bank has nothing of it");
+        throw std::runtime_error("timeout");
+      },
+      options, world.clock);
+  const RecoveryReport report = recovery.run();
+  CHECK(report.asked == 2);
+  CHECK(report.unanswered == 1);
+  CHECK(report.released == 0);
+  CHECK(report.settled_elsewhere == 1);
+}
+
 TEST_CASE("an abandoned payment is asked about once its lease is over, and not before",
           "[recovery][recover]") {
   World world({.lease = 10s});

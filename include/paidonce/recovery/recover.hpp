@@ -97,7 +97,8 @@ class Recovery {
   void meet(const IdempotencyKey& key, const Record& record, std::vector<IdempotencyKey>& due);
   bool holder_is_gone(const IdempotencyKey& key, const Record& record);
   void settle(const IdempotencyKey& key) noexcept;
-  void tell(const IdempotencyKey& key, const Outcome<R>& outcome);
+  enum class Provider : std::uint8_t { not_asked, answered };
+  void tell(const IdempotencyKey& key, const Outcome<R>& outcome, Provider provider);
   void fail(const IdempotencyKey& key, const std::exception& failure);
   void put_off(const IdempotencyKey& key, detail::OpenDoubts::Counts counts);
   void left_in_doubt(Alert::Edge edge, const IdempotencyKey& key);
@@ -240,6 +241,7 @@ bool Recovery<Guard, Ask, T>::holder_is_gone(const IdempotencyKey& key, const Re
 /// One payment, on a thread of the crew.
 template <class Guard, class Ask, Timer T>
 void Recovery<Guard, Ask, T>::settle(const IdempotencyKey& key) noexcept {
+  Provider provider = Provider::not_asked;
   const auto ask = [&](const Record& record) -> PaymentResult<R> {
     const bool dead =
         holder_is_gone(key, record) || (options_.holder_dead && options_.holder_dead(key, record));
@@ -248,11 +250,14 @@ void Recovery<Guard, Ask, T>::settle(const IdempotencyKey& key) noexcept {
     const detail::OpenDoubts::Sight sight = doubts_.sight(key, record, holder, timer_.elapsed());
     lock.unlock();
     const Doubt doubt{key, record, sight.seen_for, holder, sight.round};
-    return ask_(doubt);
+    PaymentResult<R> said = ask_(doubt);
+    provider = Provider::answered;
+    return said;
   };
   try {
     try {
-      tell(key, guard_.template reconcile<R>(key, ask));
+      const Outcome<R> outcome = guard_.template reconcile<R>(key, ask);
+      tell(key, outcome, provider);
     } catch (const std::exception& failure) {
       fail(key, failure);
     }
@@ -264,7 +269,7 @@ void Recovery<Guard, Ask, T>::settle(const IdempotencyKey& key) noexcept {
 }
 
 template <class Guard, class Ask, Timer T>
-void Recovery<Guard, Ask, T>::tell(const IdempotencyKey& key, const Outcome<R>& outcome) {
+void Recovery<Guard, Ask, T>::tell(const IdempotencyKey& key, const Outcome<R>& outcome, Provider provider) {
   using Counts = detail::OpenDoubts::Counts;
   std::lock_guard lock(mutex_);
   if (outcome.status() == Status::in_doubt) {
@@ -286,7 +291,7 @@ void Recovery<Guard, Ask, T>::tell(const IdempotencyKey& key, const Outcome<R>& 
   if (outcome.status() == Status::completed && !outcome.replayed()) {
     answered_ = true;
     ++(outcome.succeeded() ? report_.succeeded : report_.declined);
-  } else if (outcome.status() == Status::not_executed) {
+  } else if (outcome.status() == Status::not_executed && provider == Provider::answered) {
     answered_ = true;
     ++report_.released;
   } else {

@@ -34,7 +34,8 @@ struct RecoveryOptions {
   /// Which payments to look after; null for all. For stores whose scopes have several result types.
   std::function<bool(const IdempotencyKey&, const Record&)> only = {};
   /// Whether the holder of an attempt is known to be dead, beside what the store can prove: say `true` only
-  /// with proof. It frees nothing by itself; the function that asks the provider is told.
+  /// with proof, which is of all earlier attempts at the payment, too (`Record::attempts`). It frees nothing
+  /// by itself; the function that asks the provider is told.
   std::function<bool(const IdempotencyKey&, const Record&)> holder_dead = {};
   /// Told now and then during a round, on its thread.
   std::function<void(const RecoveryReport&)> progress = {};
