@@ -216,6 +216,10 @@ Exit show(const AuditOptions& options, std::ostream& out) {
     names.push_back(audit_name(wanted));
     if (!reading.secret.empty()) names.push_back(audit_name(wanted, reading.secret));
   }
+  const std::string& digits = options.digest;
+  if (digits.size() > 2 * paidonce::AuditName().size() ||
+      digits.find_first_not_of("0123456789abcdef") != std::string::npos)
+    throw Refusal(Exit::bad_usage, "--digest: 16 hex digits, as alerts carry them, or up to 32");
   const auto is_wanted = [&](const AuditEntry& entry) {
     if (!options.digest.empty()) return hex(entry.name).starts_with(options.digest);
     bool any = names.empty();
@@ -269,7 +273,7 @@ Exit audit(int argc, const char* const* argv, std::ostream& out) {
   shows->add_option("--key", options.key, "Only of this key");
   shows->add_option("--scope", options.scope, "The scope of that key");
   shows->add_option("--digest", options.digest, "Only of the key with these digits, which alerts carry");
-  shows->add_option("--limit", options.limit, "So many at most, the last ones");
+  shows->add_option("--limit", options.limit, "So many at most, the last ones")->check(check_count);
   app.footer(
       "Exit status: 0 done; 2 bad usage, or no audit log; 3 a process has it open; 4 it was cut or changed;\n"
       "8 the system refused. Example: paidonce_admin audit verify payments.audit --anchor \"$PUBLISHED\"");

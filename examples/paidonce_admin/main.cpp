@@ -81,7 +81,10 @@ Exit run(const Options& options, const Printer& print, std::ostream& out) {
 void flush(std::ostream& out) {
   errno = 0;
   out.flush();
-  if (!out) throw Refusal(Exit::failed, std::string("cannot write standard output: ") + std::strerror(errno));
+  if (out) return;
+  const int why = errno;  // none where a write before this one failed
+  const std::string line = "cannot write standard output";
+  throw Refusal(Exit::failed, why == 0 ? line : line + ": " + std::strerror(why));
 }
 
 /// What a failure of the library means to whoever called.

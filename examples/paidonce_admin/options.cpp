@@ -15,6 +15,7 @@
 #include "escape.hpp"
 #include "exit.hpp"
 #include "selection.hpp"
+#include "text.hpp"
 
 namespace paidonce_admin {
 namespace {
@@ -132,7 +133,7 @@ void declare_list(CLI::App& command, Options& options, Written& written) {
       ->check(CLI::IsMember({"in_progress", "in_doubt", "succeeded", "declined", "released", "unfinished"}))
       ->type_name("")
       ->take_all();
-  command.add_option("--limit", options.limit, "So many records at most")->check(CLI::NonNegativeNumber);
+  command.add_option("--limit", options.limit, "So many records at most")->check(check_count);
 }
 
 /// Throws where options do not go together.

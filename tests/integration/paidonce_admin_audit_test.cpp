@@ -140,6 +140,8 @@ TEST_CASE("bad usage of the audit commands is one line, and nothing is made", "[
        {Strings{"audit"}, Strings{"audit", "cut", "x"}, Strings{"audit", "verify"},
         Strings{"audit", "verify", nowhere.string()}, Strings{"audit", "verify", log.in.path().string()},
         Strings{"audit", "verify", log.directory.string(), "--anchor", "1:2"},
+        Strings{"audit", "show", log.directory.string(), "--limit", "-3"},
+        Strings{"audit", "show", log.directory.string(), "--digest", "zz"},
         Strings{"audit", "verify", log.directory.string(), "--secret-file", "/dev/null"}}) {
     Strings command = arguments;
     command.insert(command.begin(), PAIDONCE_ADMIN);

@@ -378,7 +378,7 @@ TEST_CASE("bad usage and what is no store end with status 2, and say why in one 
   refused(store, {"list", "key"}, "key");
   refused(store, {"list", "--scope", "a"}, "--scope");
   refused(store, {"list", "--state", "lost"}, "lost");
-  refused(store, {"list", "--limit", "-1"}, "--limit");
+  refused(store, {"list", "--limit", "-1"}, "--limit: -1 is no whole number");
   for (const char* length :
        {"-5m", "5", "m", "", "5 m", "1w", "+5m", "1.5h", "99999999999999999999s", "9223372036854775807d"})
     refused(store, {"list", "--older-than", length}, "write it as in 90s, 5m, 2h or 1d");
