@@ -236,7 +236,9 @@ TEST_CASE("a doubt is asked about again only after its pause, which grows", "[re
         return in_doubt("not found");
       },
       quick(), world.clock);
-  CHECK(recovery.run().asked == 1);
+  const RecoveryReport first = recovery.run();
+  CHECK(first.asked == 1);
+  CHECK(first.reason == "not found");
   for (const Duration pause : {Duration(1min), Duration(2min), Duration(4min)}) {
     world.clock.advance(pause - 1ms);
     const RecoveryReport early = recovery.run();
@@ -335,7 +337,9 @@ TEST_CASE("a provider that is away takes no payment out of recovery's hands, and
       },
       options, world.clock);
   for (int round = 0; round < 5; ++round) {
-    CHECK(recovery.run().unanswered == 2);
+    const RecoveryReport report = recovery.run();
+    CHECK(report.unanswered == 2);
+    CHECK(report.reason == "no route to host");
     world.clock.advance(2h);
   }
   REQUIRE(alerts.size() == 1);

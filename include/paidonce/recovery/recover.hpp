@@ -286,6 +286,7 @@ void Recovery<Guard, Ask, T>::tell(const IdempotencyKey& key, const Outcome<R>& 
       ++report_.in_doubt;
       put_off(key, Counts::yes);
     }
+    report_.reason = outcome.reason();
     return;
   }
   if (outcome.status() == Status::completed && !outcome.replayed()) {

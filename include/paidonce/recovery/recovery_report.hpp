@@ -24,6 +24,8 @@ struct RecoveryReport {
   std::size_t settled_elsewhere = 0;  ///< somebody else was faster
   std::size_t failed = 0;             ///< the store or the lock threw; nothing was changed, or nobody knows
   std::string failure = {};           ///< what the last of those, or the scan, said
+  /// Why the last payment that stays in doubt does: the words of the function that asks, or of what it threw.
+  std::string reason = {};
   bool finished = false;              ///< all were met, and all that were due were asked about
 };
 
