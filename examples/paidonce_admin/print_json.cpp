@@ -150,7 +150,8 @@ void JsonPrinter::recovered(std::ostream& out, const Recovered& recovered) const
                      {"declined", report.declined},
                      {"in_doubt", report.in_doubt},
                      {"unanswered", report.unanswered},
-                     {"failed", report.failed}};
+                     {"failed", report.failed},
+                     {"reason", report.reason.empty() ? Json() : Json(escaped(report.reason))}};
   const std::string text = head.dump();
   out << text.substr(0, text.size() - 1) << ", ";
   print_records(out, recovered.left);

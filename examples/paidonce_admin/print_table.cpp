@@ -175,6 +175,7 @@ void TablePrinter::recovered(std::ostream& out, const Recovered& recovered) cons
                         {"in doubt", std::to_string(report.in_doubt)},
                         {"unanswered", std::to_string(report.unanswered)},
                         {"failed", std::to_string(report.failed)}});
+    if (!report.reason.empty()) out << "reason      " << escaped(report.reason) << '\n';
     out << "\nleft unfinished:\n";
   }
   list(out, recovered.left);
