@@ -18,6 +18,7 @@
 #include "benchmarks/file/report.hpp"
 #include "benchmarks/file/store_figures.hpp"
 #include "benchmarks/file/store_peers.hpp"
+#include "benchmarks/file/survey_figures.hpp"
 #ifdef PAIDONCE_BENCHMARK_SQLITE
 #include "benchmarks/file/sqlite_peer.hpp"
 #endif
@@ -57,7 +58,7 @@ struct Options {
       "  --dir DIR         where the files go: a disk, no tmpfs (the current directory)\n"
       "  --only NAME,...   what begins so: sqlite, rocksdb, bare.thread.direct, log, guard, store, "
       "callbacks,\n"
-      "                    figure.replay, figure.opening, figure.compaction\n"
+      "                    figure.replay, figure.opening, figure.compaction, figure.survey\n"
       "  --json FILE       writes every run\n"
       "  --plots DIR       where the plot goes (the build folder)\n");
   std::exit(status);
@@ -216,6 +217,8 @@ void measure_figures(const Options& options, std::vector<Goal>& goals) {
   measure("figure.opening", [&](const Path& path) { measure_opening(path, options.rounds, goals); });
   measure("figure.compaction",
           [&](const Path& path) { measure_compaction(path, options.rounds, options.seconds, goals); });
+  measure("figure.survey",
+          [&](const Path& path) { measure_survey(path, options.rounds, options.seconds, goals); });
 }
 
 }  // namespace

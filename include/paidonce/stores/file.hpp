@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -217,7 +218,7 @@ void BasicFileStore<Files, Hash>::scan(const ScanFilter& filter, Visitor&& visit
   const auto visit = [&](const IdempotencyKey& key, const Record& record) {
     return visitor(key, record) && --left > 0;
   };
-  do {
+  for (;;) {
     page.clear();
     std::uint64_t awaited = 0;
     shards.read_page(filter, cursor, room, left, [&](const detail::PackedRecord& block) {
@@ -227,7 +228,9 @@ void BasicFileStore<Files, Hash>::scan(const ScanFilter& filter, Visitor&& visit
       return page.add(block);
     });
     core_->await(awaited);
-  } while (page.visit(visit) && !shards.at_end(cursor));
+    if (!page.visit(visit) || shards.at_end(cursor)) return;
+    std::this_thread::yield();  // here rather than where the scheduler has it, which may be in a lock
+  }
 }
 
 }  // namespace paidonce::inline v1

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -105,11 +106,13 @@ class BasicMemoryStore {
     const auto visit = [&](const IdempotencyKey& key, const Record& record) {
       return visitor(key, record) && --left > 0;
     };
-    do {
+    for (;;) {
       page.clear();
       parts_->shards.read_page(filter, cursor, room, left,
                                [&page](const detail::PackedRecord& block) { return page.add(block); });
-    } while (page.visit(visit) && !parts_->shards.at_end(cursor));
+      if (!page.visit(visit) || parts_->shards.at_end(cursor)) return;
+      std::this_thread::yield();  // here rather than where the scheduler has it, which may be in a lock
+    }
   }
 
   /// Goes on where the last call stopped, so that many small calls come round to every record.

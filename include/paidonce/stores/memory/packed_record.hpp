@@ -119,7 +119,12 @@ class PackedRecord {
 
   /// Fills any record, whose strings keep their memory. Throws std::bad_alloc.
   [[gnu::noinline]] void unpack_over(Record& record) const {
-    fill(record, [](std::string& text, const char* from, std::size_t size) { text.assign(from, size); });
+    fill(record, [](std::string& text, const char* from, std::size_t size) {
+      if (size > 0)
+        text.assign(from, size);
+      else
+        text.clear();
+    });
   }
 
  private:

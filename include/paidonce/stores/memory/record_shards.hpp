@@ -109,18 +109,16 @@ class RecordShards {
     if (most > page_size) most = page_size;
     room.clear();
     Shard& shard = shards_[cursor.shard];
-    const Gate::Reading hold(shard.gate);
     const SlotTable& table = wants_unfinished(filter) ? shard.table.unfinished() : shard.table.all();
+    warm(shard, table, cursor.order);
+    const Gate::Reading hold(shard.gate);
     const std::size_t capacity = table.capacity();
     const std::size_t begin = capacity == 0 ? 0 : table.home(cursor.order);
-    for (std::size_t next = begin; next < begin + slots_ahead && next < capacity; ++next)
-      __builtin_prefetch(table.block(next));
     // Up to a gap: all that have their homes before it have been seen then. Those of the last homes may stand
     // at the table's beginning.
     std::size_t at = begin;
     bool overfull = false;
     for (; at < 2 * capacity; ++at) {
-      __builtin_prefetch(table.block((at + slots_ahead) & (capacity - 1)));
       const Block block = table.block(at & (capacity - 1));
       if (!block) {
         if (at >= capacity || room.size() >= most || at - begin >= slots_at_once) break;
@@ -135,7 +133,6 @@ class RecordShards {
         room.pop_back();
         --to;
       }
-      block->prefetch();
       while (to > 0 && before(block, room[to - 1]->hash(), room[to - 1]->key())) --to;
       room.insert(room.begin() + static_cast<std::ptrdiff_t>(to), block);
     }
@@ -179,8 +176,7 @@ class RecordShards {
   }
 
  private:
-  static constexpr std::size_t slots_at_once = 512;  // that a walk looks at under a lock
-  static constexpr std::size_t slots_ahead = 16;     // whose blocks it asks for
+  static constexpr std::size_t slots_at_once = 128;  // that a walk looks at under a lock
 
   static std::size_t checked(std::size_t shards) {
     if (shards == 0 || shards > 4096 || (shards & (shards - 1)) != 0)
@@ -192,6 +188,24 @@ class RecordShards {
   std::pair<std::size_t, TableHash> split(std::uint64_t hash) const noexcept {
     return {bits_ == 0 ? 0 : static_cast<std::size_t>(hash >> (64 - bits_)),
             {static_cast<std::uint32_t>((hash << bits_) >> 32), static_cast<std::uint16_t>(hash)}};
+  }
+
+  /// Asks for the blocks that a walk will look at next. Behind the lock, so that no more is done under it
+  /// than what needs it: a thread that walks is at work for long, and is sooner or later interrupted wherever
+  /// it is. One that is gone by now is asked for in vain.
+  static void warm(Shard& shard, const SlotTable& table, std::uint32_t order) {
+    Block blocks[slots_at_once];
+    std::size_t count = 0;
+    {
+      const Gate::Reading hold(shard.gate);
+      const std::size_t end = table.capacity();
+      for (std::size_t at = end == 0 ? 0 : table.home(order); at < end && count < slots_at_once; ++at)
+        if (const Block block = table.block(at)) blocks[count++] = block;
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      __builtin_prefetch(blocks[i]);
+      blocks[i]->prefetch();
+    }
   }
 
   static bool before(Block block, std::uint32_t order, std::string_view key) noexcept {
@@ -223,8 +237,9 @@ class RecordShards {
   bool sweep_some(std::size_t which, std::uint32_t& order, std::uint32_t end, Timestamp now,
                   std::size_t limit, std::size_t& taken, Take& take) {
     Shard& shard = shards_[which];
-    const Gate::Writing hold(shard.gate);
     Table& table = shard.table;
+    warm(shard, table.all(), order);
+    const Gate::Writing hold(shard.gate);
     const SlotTable& slots = table.all();
     const std::size_t capacity = slots.capacity();
     if (capacity == 0) return false;
