@@ -156,15 +156,29 @@ TEST_CASE("few calls say nothing about duplicates", "[alerts]") {
   REQUIRE(of.evaluate().size() == 1);
 }
 
-TEST_CASE("what was counted before the first evaluation, or by metrics that began again, raises nothing",
+TEST_CASE("what a process counts before the first evaluation is judged by it, and leaves the window in time",
           "[alerts]") {
   Watched of;
+  of.metrics.began = 1;
+  of.metrics.replayed = 973;
+  of.metrics.store_failed.find = 5;
+  const std::vector<Alert> raised = of.evaluate();
+  REQUIRE(raised.size() == 2);
+  CHECK(raised[0].text == "973 duplicates beside 1 payments that began since counting began");
+  CHECK(raised[1].text == "5 calls to the store failed (limit 4) since counting began");
+  for (int minute = 1; minute < 5; ++minute) CHECK(of.evaluate().empty());
+  CHECK(of.evaluate().size() == 2);
+}
+
+TEST_CASE("what was counted by metrics that began again raises nothing", "[alerts]") {
+  Watched of;
   of.metrics.lease_lost = 5;
-  of.metrics.store_failed.find = 50;
-  REQUIRE(of.evaluate().empty());
+  REQUIRE(of.evaluate().size() == 1);
   of.metrics = MetricsSnapshot();
   of.metrics.lease_lost = 3;
-  REQUIRE(of.evaluate().empty());
+  const std::vector<Alert> cleared = of.evaluate();
+  REQUIRE(cleared.size() == 1);
+  CHECK(cleared[0].edge == Alert::Edge::cleared);
   of.metrics.lease_lost = 4;
   REQUIRE(of.evaluate().size() == 1);
 }

@@ -71,8 +71,10 @@ class AlertRules {
             "AlertLimits: cleared_at is above 0 and at most 1");
   }
 
-  /// `survey` and `metrics` are of now; `elapsed` is a timer's, which does not jump. What was counted before
-  /// the first evaluation, and before a snapshot that counts less than the last one, is of no window.
+  /// `survey` and `metrics` are of now; `elapsed` is a timer's, which does not jump. The first evaluation
+  /// judges all that was counted until then, as metrics begin at zero with their process: rules that come
+  /// later to metrics that have counted for long are evaluated once, and what that returns is dropped. What
+  /// was counted before a snapshot that counts less than the last one is of no window.
   std::vector<Alert> evaluate(const Survey& survey, const MetricsSnapshot& metrics, Duration elapsed) {
     std::vector<Alert> alerts;
     judge_stock(survey, alerts);
@@ -89,6 +91,12 @@ class AlertRules {
  private:
   /// What the rules read of a snapshot.
   struct Calls {
+    /// Where metrics began.
+    static Calls none(Duration at) noexcept {
+      Calls calls(MetricsSnapshot(), at);
+      calls.are_none = true;
+      return calls;
+    }
     Calls(const MetricsSnapshot& of, Duration at)
         : elapsed(at),
           began(of.began),
@@ -103,6 +111,7 @@ class AlertRules {
     }
     Duration elapsed;
     std::uint64_t began, duplicates, reused, lost, failed;
+    bool are_none = false;
   };
   enum class Extent : std::uint8_t { all, part };
 
@@ -138,12 +147,16 @@ class AlertRules {
   }
 
   void judge_calls(const Calls& now, Timestamp at, std::vector<Alert>& alerts) {
-    if (!window_.empty() && !window_.back().leads_to(now)) window_.clear();
+    const bool first = window_.empty();
+    if (first) window_.push_back(Calls::none(now.elapsed));
+    if (!first && !window_.back().leads_to(now)) window_.clear();
     while (window_.size() > 1 && now.elapsed - window_[1].elapsed >= limits_.window) window_.pop_front();
     const Calls& base = window_.empty() ? now : window_.front();
     const std::uint64_t began = now.began - base.began;
     const auto edge = [&](Rule rule, double part_of_limit, const std::string& text) {
-      judge(rule, part_of_limit, Extent::all, text + " within " + seconds_text(now.elapsed - base.elapsed),
+      judge(rule, part_of_limit, Extent::all,
+            text + (base.are_none ? " since counting began"
+                                  : " within " + seconds_text(now.elapsed - base.elapsed)),
             at, alerts);
     };
     const auto rate = [&](Rule rule, std::uint64_t count, double limit, const char* what) {
@@ -162,7 +175,7 @@ class AlertRules {
     number(leases_lost, now.lost - base.lost, limits_.leases_lost, " attempts lost their lease");
     number(store_failing, now.failed - base.failed, limits_.store_failures, " calls to the store failed");
     // Few enough to keep, however often this is called.
-    if (window_.empty() || now.elapsed - window_.back().elapsed >= limits_.window / 64)
+    if (first || window_.empty() || now.elapsed - window_.back().elapsed >= limits_.window / 64)
       window_.push_back(now);
   }
 
