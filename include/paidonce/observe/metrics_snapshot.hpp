@@ -36,7 +36,7 @@ struct MetricsSnapshot {
     friend bool operator==(const Untimed&, const Untimed&) = default;
   };
   Untimed untimed;
-  Count still_in_doubt = 0;  ///< calls that ended in doubt without having run a callable
+  Count still_in_doubt = 0;  ///< calls and questions of recovery that ended in doubt and ran no callable
   Count lease_lost = 0;
   struct StoreFailed {
     Count find = 0, insert = 0, replace = 0;

@@ -94,7 +94,8 @@ inline std::string prometheus_text(const std::vector<LabelledMetrics>& guards,
          });
   family("payments_put_in_doubt_total", "counter", "Attempts that left their payment in doubt.",
          [&](const Labels& labels, const Snapshot& of) { page.sample(labels, {}, of.in_doubt()); });
-  family("calls_still_in_doubt_total", "counter", "Calls that found their payment in doubt and left it so.",
+  family("calls_still_in_doubt_total", "counter",
+         "Calls, and questions of recovery, that found a payment in doubt and left it so.",
          [&](const Labels& labels, const Snapshot& of) { page.sample(labels, {}, of.still_in_doubt); });
   family("calls_replayed_total", "counter", "Calls that were given a stored result.",
          [&](const Labels& labels, const Snapshot& of) { page.sample(labels, {}, of.replayed); });
