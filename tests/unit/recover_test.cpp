@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -87,6 +88,20 @@ void abandon(World<>& world, const IdempotencyKey& of) {
   REQUIRE(world.store.replace(of, version, record));
 }
 
+/// Takes no release.
+struct Refusing {
+  MemoryStore& store;
+  std::optional<Record> find(const IdempotencyKey& of) { return store.find(of); }
+  std::optional<Record> insert(const IdempotencyKey& of, const Record& record) {
+    return store.insert(of, record);
+  }
+  bool replace(const IdempotencyKey& of, Version expected, const Record& record) {
+    if (record.state == State::released) throw Error(errc::store_unavailable, "the disk is gone");
+    return store.replace(of, expected, record);
+  }
+  void scan(const ScanFilter& filter, auto&& visitor) { store.scan(filter, visitor); }
+};
+
 }  // namespace
 
 TEST_CASE(
@@ -122,7 +137,8 @@ TEST_CASE("another attempt that falls into doubt while it is asked about is not 
   doubts.begin_asking(key());
   record.attempt_id = 2;
   CHECK(doubts.sight(key(), record, protocol::Holder::may_live, 1s).round == 1);
-  CHECK(doubts.put_off(key(), detail::OpenDoubts::Counts::yes, 1s, random));
+  doubts.put_off(key(), 1s, random);
+  CHECK(doubts.count_round(key()));
   CHECK(doubts.end_round().empty());
   CHECK(doubts.meet(key(), record, 2s) == detail::OpenDoubts::Due::left_to_person);
 }
@@ -635,6 +651,66 @@ TEST_CASE("a guard that shuts down ends the round, and says so", "[recovery][rec
   const RecoveryReport report = recovery.run();
   CHECK(report.failed == 1);
   CHECK_FALSE(report.failure.empty());
+  CHECK(world.state() == State::in_doubt);
+}
+
+TEST_CASE("a payment that was left to a person and runs again is not settled by that",
+          "[recovery][recover]") {
+  World world({.provider_deduplicates = true});
+  world.put_in_doubt();
+  std::vector<Alert::Edge> told;
+  RecoveryOptions options = quick();
+  options.rounds = 1;
+  options.alert = [&](const Alert& alert) { told.push_back(alert.edge); };
+  Recovery recovery(
+      world.guard, [](const Doubt&) -> Text { return in_doubt("not found"); }, options, world.clock);
+  (void)recovery.run();
+  CHECK(told.size() == 1);
+  const auto outcome = world.guard.execute(key(), request, [&] {
+    CHECK(recovery.run().running == 1);
+    return succeeded("paid");
+  });
+  CHECK(told.size() == 1);
+  CHECK(outcome.succeeded());
+  (void)recovery.run();
+  CHECK(told == std::vector<Alert::Edge>{Alert::Edge::raised, Alert::Edge::cleared});
+}
+
+TEST_CASE("a round goes on where the last one was cut short", "[recovery][recover]") {
+  World world;
+  for (int i = 0; i < 20; ++i) world.put_in_doubt(key(std::to_string(i)));
+  RecoveryOptions options = quick();
+  options.concurrency = 1;
+  options.batch = 3;
+  options.backoff = {1s, 1s, Jitter::none};
+  options.deadline = 5min;
+  options.answer_within = 2min;
+  std::set<std::string> asked;
+  Recovery recovery(
+      world.guard,
+      [&](const Doubt& doubt) -> Text {  // a client that gives up after a minute
+        asked.emplace(doubt.key.text());
+        world.clock.advance(1min);
+        throw std::runtime_error("timeout");
+      },
+      options, world.clock);
+  std::size_t rounds = 0, seen = 0;
+  while (asked.size() < 20 && ++rounds < 20) seen = recovery.run().seen;
+  CHECK(rounds <= 5);
+  CHECK(asked.size() == 20);
+  CHECK(seen <= 20);
+}
+
+TEST_CASE("a release that the store did not take failed, and is no answer that settles nothing",
+          "[recovery][recover]") {
+  World world;
+  world.put_in_doubt();
+  IdempotencyGuard guard(Refusing{world.store}, KeyedMutex(), world.clock);
+  const RecoveryReport report = recover(
+      guard, [](const Doubt&) -> Text { return not_executed("cancelled there"); }, quick());
+  CHECK(report.failed == 1);
+  CHECK(report.in_doubt == 0);
+  CHECK(report.failure.find("the disk is gone") != std::string::npos);
   CHECK(world.state() == State::in_doubt);
 }
 

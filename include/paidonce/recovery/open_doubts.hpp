@@ -47,6 +47,11 @@ class OpenDoubts {
     return now < known.next ? Due::later : Due::now;
   }
 
+  /// A record was met whose attempt runs. It is not settled; and what was known of its key is not forgotten.
+  void meet_running(const IdempotencyKey& key) noexcept {
+    if (Known* known = find(key)) known->met_in = round_;
+  }
+
   void begin_asking(const IdempotencyKey& key) {
     if (Known* known = find(key)) known->being_asked = true;
   }
@@ -66,24 +71,24 @@ class OpenDoubts {
     if (Known* known = find(key)) known->being_asked = false;
   }
 
-  /// It could not be settled now. What was an answer counts as a round. True: this was the last one, the
-  /// payment is a person's from now on, and nobody was told so yet.
-  enum class Counts : std::uint8_t { no, yes };
+  /// It could not be settled now.
   template <class Random>
-  bool put_off(const IdempotencyKey& key, Counts counts, Duration now, Random& random) {
+  void put_off(const IdempotencyKey& key, Duration now, Random& random) {
     Known* known = find(key);
-    if (!known) return false;
+    if (!known) return;
     known->being_asked = false;
     if (known->tries < UINT32_MAX) ++known->tries;
     known->pause = pause_after(backoff_, known->tries, known->pause, random);
     known->next = now + known->pause;
-    return counts == Counts::yes && count_round(*known);
   }
 
-  /// Counts a round afterwards. True as `put_off`.
-  bool count_round(const IdempotencyKey& key) {
+  /// An answer settled nothing. True: it was the last one, the payment is a person's from now on, and nobody
+  /// was told so yet.
+  bool count_round(const IdempotencyKey& key) noexcept {
     Known* known = find(key);
-    return known && count_round(*known);
+    if (!known || known->left || ++known->rounds < most_rounds_) return false;
+    known->left = true;
+    return !std::exchange(known->told, true);
   }
 
   /// All that is unfinished was met in this round: the rest is forgotten. The keys of those that were left to
@@ -145,12 +150,6 @@ class OpenDoubts {
       known.first_seen = now;
     }
     return known;
-  }
-
-  bool count_round(Known& known) const noexcept {
-    if (known.left || ++known.rounds < most_rounds_) return false;
-    known.left = true;
-    return !std::exchange(known.told, true);
   }
 
   Known* find(const IdempotencyKey& key) noexcept {

@@ -92,15 +92,16 @@ class Recovery {
  private:
   using Due = detail::OpenDoubts::Due;
 
-  bool look(Duration until, Stop& stop);
+  enum class Counts : std::uint8_t { no, yes };
+  bool look(Counts counts, std::string after, Duration until, Stop& stop);
   bool ask_about(const IdempotencyKey& key, Duration until, Stop& stop);
-  void meet(const IdempotencyKey& key, const Record& record, std::vector<IdempotencyKey>& due);
+  void meet(const IdempotencyKey& key, const Record& record, Counts counts, std::vector<IdempotencyKey>& due);
   bool holder_is_gone(const IdempotencyKey& key, const Record& record);
   void settle(const IdempotencyKey& key) noexcept;
-  enum class Provider : std::uint8_t { not_asked, answered };
+  enum class Provider : std::uint8_t { not_asked, is_unsure, is_sure };
   void tell(const IdempotencyKey& key, const Outcome<R>& outcome, Provider provider);
   void fail(const IdempotencyKey& key, const std::exception& failure);
-  void put_off(const IdempotencyKey& key, detail::OpenDoubts::Counts counts);
+  void put_off(const IdempotencyKey& key, Counts a_round);
   void left_in_doubt(Alert::Edge edge, const IdempotencyKey& key);
   RecoveryReport end_round(Duration began, bool all_met, bool all_answered);
   void tell_progress();
@@ -111,7 +112,8 @@ class Recovery {
   const RecoveryOptions options_;
   T timer_;
   Stop stop_;
-  std::mutex mutex_;  // over what follows, up to the crew
+  std::string reached_ = {};  // where the last round was cut short: behind this key; the round's own
+  std::mutex mutex_;          // over what follows, up to the crew
   detail::OpenDoubts doubts_;
   std::minstd_rand random_;
   RecoveryReport report_ = {};
@@ -140,7 +142,11 @@ RecoveryReport Recovery<Guard, Ask, T>::run(Stop& stop) {
   }
   bool all_met = false;
   try {
-    all_met = look(until, stop);
+    // Those that the last round did not come to are first: slow answers about some delay the others by a
+    // round.
+    all_met =
+        (reached_.empty() || look(Counts::no, reached_, until, stop)) && look(Counts::yes, {}, until, stop);
+    if (all_met) reached_.clear();
   } catch (const detail::ForcedUnwind&) {
     throw;
   } catch (const std::exception& failure) {
@@ -154,11 +160,11 @@ RecoveryReport Recovery<Guard, Ask, T>::run(Stop& stop) {
   return end_round(began, all_met, all_answered);
 }
 
-/// Goes through what is unfinished, page by page, and has what is due asked about. False: the round ended
-/// before all was met.
+/// Goes through what is unfinished behind a key, page by page, and has what is due asked about. False: the
+/// round ended before all was met.
 template <class Guard, class Ask, Timer T>
-bool Recovery<Guard, Ask, T>::look(Duration until, Stop& stop) {
-  ScanFilter filter{{State::in_progress, State::in_doubt}, {}, options_.batch, {}};
+bool Recovery<Guard, Ask, T>::look(Counts counts, std::string after, Duration until, Stop& stop) {
+  ScanFilter filter{{State::in_progress, State::in_doubt}, {}, options_.batch, std::move(after)};
   std::vector<IdempotencyKey> due;
   for (std::size_t met = options_.batch; met == options_.batch;) {
     if (stop.requested() || timer_.elapsed() >= until) return false;
@@ -168,12 +174,13 @@ bool Recovery<Guard, Ask, T>::look(Duration until, Stop& stop) {
     guard_.store().scan(filter, [&](const IdempotencyKey& key, const Record& record) {
       ++met;
       last = key.bytes();
-      meet(key, record, due);
+      meet(key, record, counts, due);
       return true;
     });
     filter.after = std::move(last);
     for (const IdempotencyKey& key : due) {
       if (!ask_about(key, until, stop)) return false;
+      reached_ = key.bytes();
       tell_progress();
     }
   }
@@ -205,21 +212,22 @@ bool Recovery<Guard, Ask, T>::ask_about(const IdempotencyKey& key, Duration unti
 }
 
 template <class Guard, class Ask, Timer T>
-void Recovery<Guard, Ask, T>::meet(const IdempotencyKey& key, const Record& record,
+void Recovery<Guard, Ask, T>::meet(const IdempotencyKey& key, const Record& record, Counts counts,
                                    std::vector<IdempotencyKey>& due) {
   if (options_.only && !options_.only(key, record)) return;
   const bool running = record.state == State::in_progress && guard_.clock().now() < record.lease_until &&
                        !holder_is_gone(key, record);
+  const std::size_t one = counts == Counts::yes ? 1 : 0;
   std::lock_guard lock(mutex_);
-  ++report_.seen;
+  report_.seen += one;
   if (running) {
-    ++report_.running;
-    return;
+    report_.running += one;
+    return doubts_.meet_running(key);
   }
   switch (doubts_.meet(key, record, timer_.elapsed())) {
     case Due::now: due.push_back(key); break;
-    case Due::later: ++report_.not_due; break;
-    case Due::left_to_person: ++report_.left_to_person; break;
+    case Due::later: report_.not_due += one; break;
+    case Due::left_to_person: report_.left_to_person += one; break;
     case Due::being_asked: break;  // counted where the round ends
   }
 }
@@ -250,8 +258,9 @@ void Recovery<Guard, Ask, T>::settle(const IdempotencyKey& key) noexcept {
     const detail::OpenDoubts::Sight sight = doubts_.sight(key, record, holder, timer_.elapsed());
     lock.unlock();
     const Doubt doubt{key, record, sight.seen_for, holder, sight.round};
+    provider = Provider::not_asked;  // it may be asked again, where somebody else wrote meanwhile
     PaymentResult<R> said = ask_(doubt);
-    provider = Provider::answered;
+    provider = said.report() == Report::in_doubt ? Provider::is_unsure : Provider::is_sure;
     return said;
   };
   try {
@@ -270,19 +279,18 @@ void Recovery<Guard, Ask, T>::settle(const IdempotencyKey& key) noexcept {
 
 template <class Guard, class Ask, Timer T>
 void Recovery<Guard, Ask, T>::tell(const IdempotencyKey& key, const Outcome<R>& outcome, Provider provider) {
-  using Counts = detail::OpenDoubts::Counts;
   std::lock_guard lock(mutex_);
+  if (provider != Provider::not_asked) answered_ = true;
   if (outcome.status() == Status::in_doubt) {
-    if (outcome.cause()) {
+    if (provider == Provider::not_asked) {
       ++report_.unanswered;
       put_off(key, Counts::no);
       unanswered_.push_back(key);
-    } else if (outcome.evidence()) {
+    } else if (provider == Provider::is_sure) {  // and that could not be recorded
       ++report_.failed;
       report_.failure = outcome.reason();
       put_off(key, Counts::no);
     } else {
-      answered_ = true;
       ++report_.in_doubt;
       put_off(key, Counts::yes);
     }
@@ -290,10 +298,8 @@ void Recovery<Guard, Ask, T>::tell(const IdempotencyKey& key, const Outcome<R>& 
     return;
   }
   if (outcome.status() == Status::completed && !outcome.replayed()) {
-    answered_ = true;
     ++(outcome.succeeded() ? report_.succeeded : report_.declined);
-  } else if (outcome.status() == Status::not_executed && provider == Provider::answered) {
-    answered_ = true;
+  } else if (outcome.status() == Status::not_executed && provider == Provider::is_sure) {
     ++report_.released;
   } else {
     ++report_.settled_elsewhere;
@@ -315,13 +321,14 @@ void Recovery<Guard, Ask, T>::fail(const IdempotencyKey& key, const std::excepti
               code == errc::store_forked || code == errc::store_replaced || code == errc::store_corrupt;
   ++report_.failed;
   report_.failure = failure.what();
-  put_off(key, detail::OpenDoubts::Counts::no);
+  put_off(key, Counts::no);
 }
 
 /// Under the lock.
 template <class Guard, class Ask, Timer T>
-void Recovery<Guard, Ask, T>::put_off(const IdempotencyKey& key, detail::OpenDoubts::Counts counts) {
-  if (doubts_.put_off(key, counts, timer_.elapsed(), random_)) left_in_doubt(Alert::Edge::raised, key);
+void Recovery<Guard, Ask, T>::put_off(const IdempotencyKey& key, Counts a_round) {
+  doubts_.put_off(key, timer_.elapsed(), random_);
+  if (a_round == Counts::yes && doubts_.count_round(key)) left_in_doubt(Alert::Edge::raised, key);
 }
 
 template <class Guard, class Ask, Timer T>
