@@ -4,7 +4,9 @@
 
 #include <paidonce/audit/verify.hpp>
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <fstream>
 #include <functional>
 #include <string>
@@ -172,14 +174,27 @@ TEST_CASE("any byte of the files that is changed is found, in the last group by 
   const std::string name = format::segment_name(1);
   const support::FilesByName files = built.files();
   const std::uint64_t end = built.segments.at(1).end;
-  const std::uint64_t last = end - format::frame_head_size - log.entries.back().size();
+  std::vector<std::uint64_t> ends;
+  for (const std::string& entry : log.entries)
+    ends.push_back((ends.empty() ? format::segment_head_size : ends.back()) + format::frame_head_size +
+                   entry.size());
+  REQUIRE(ends.back() == end);
+  const std::uint64_t last = ends.end()[-2];
   for (std::size_t byte = 0; byte < end; ++byte) {
     support::FilesByName changed = files;
     changed[name][byte] = static_cast<char>(changed[name][byte] ^ 0x40);
     CAPTURE(byte);
-    const AuditReport report = verify(changed);
+    AuditVerification against;
+    std::uint64_t read = 0;
+    against.on_entry = [&](const AuditEntry&) { ++read; };
+    const AuditReport report = verify(changed, against);
+    REQUIRE(report.entries == read);
     if (byte < last) {
       REQUIRE_FALSE(report.whole());
+      const std::size_t before = static_cast<std::size_t>(  // frames that end before the damage
+          std::count_if(ends.begin(), ends.end(), [&](std::uint64_t ended) { return ended <= byte; }));
+      REQUIRE(report.entries == before);
+      REQUIRE_THAT(report.damage, support::contains("as evidence") && !support::contains("backup"));
     } else {
       REQUIRE(report.entries == 3);  // as if it had been torn
       REQUIRE_FALSE(verify(changed, with_anchor(log.head)).whole());

@@ -13,21 +13,14 @@
 
 #include <paidonce/audit/check.hpp>
 #include <paidonce/audit/entry.hpp>
+#include <paidonce/audit/read.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/stores/file/file_calls.hpp>
 #include <paidonce/stores/file/files.hpp>
-#include <paidonce/stores/file/recovery.hpp>
+#include <paidonce/stores/file/recovered_log.hpp>
 
 namespace paidonce::inline v1 {
 namespace detail {
-
-/// What an error of the library says, without the name of its code behind it.
-inline std::string text_of(const Error& error) {
-  std::string text = error.what();
-  const std::string behind = ": " + error.code().message();
-  if (text.ends_with(behind)) text.resize(text.size() - behind.size());
-  return text;
-}
 
 /// The log in an open directory. What `on_entry` throws comes out.
 template <FilePolicy Files>
@@ -36,12 +29,7 @@ AuditReport verify_audit_log_in(Files& files, int directory, const AuditVerifica
   AuditCheck check(against, chain);
   AuditReport report;
   try {
-    const RecoveredLog log = recover_chunks(
-        files, directory, FramesWanted::all, {},
-        [&](const LogChunk& chunk, auto...) {
-          for (const LogFrame& frame : chunk.frames) check.take(frame.sequence, frame.payload);
-        },
-        [](std::uint64_t, std::uint64_t) {}, file_format::Content::audit);
+    const RecoveredLog log = read_audit_log(files, directory, check);
     if (log.segments.empty())
       throw Error(errc::invalid_options, "there is no audit log here: name its directory");
     check.end(log.store);

@@ -18,6 +18,7 @@
 #include <paidonce/audit/entry.hpp>
 #include <paidonce/audit/options.hpp>
 #include <paidonce/audit/queue.hpp>
+#include <paidonce/audit/read.hpp>
 #include <paidonce/digest/random.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/stores/file/directory.hpp>
@@ -26,7 +27,7 @@
 #include <paidonce/stores/file/log.hpp>
 #include <paidonce/stores/file/pending_frame.hpp>
 #include <paidonce/stores/file/process_id.hpp>
-#include <paidonce/stores/file/recovery.hpp>
+#include <paidonce/stores/file/recovered_log.hpp>
 
 namespace paidonce::inline v1::detail {
 
@@ -93,12 +94,7 @@ class AuditWriter {
     const AuditVerification against;
     AuditCheck check(against, chain_);
     Reading reading;
-    reading.log = recover_chunks(
-        files_, directory_.fd(), FramesWanted::all, {},
-        [&](const LogChunk& chunk, auto...) {
-          for (const LogFrame& frame : chunk.frames) check.take(frame.sequence, frame.payload);
-        },
-        [](std::uint64_t, std::uint64_t) {}, file_format::Content::audit);
+    reading.log = read_audit_log(files_, directory_.fd(), check);
     if (reading.log.segments.empty()) {
       if (head_.number > 0) throw_gone();
       directory_.check_fit_for_new_store(reading.log.others);

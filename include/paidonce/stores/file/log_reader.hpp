@@ -18,14 +18,16 @@
 
 namespace paidonce::inline v1::detail {
 
+/// What to do about damage to a store: how each text of `throw_damaged` ends.
+inline constexpr std::string_view what_to_do_about_damage =
+    ". Nothing was changed. Keep a copy of the directory as it is, then restore all of it from a backup; "
+    "payments made since that backup are to be looked up at the provider";
+
 /// Throws what all damage is reported as. `what` says what is wrong there.
 [[noreturn, gnu::cold]] inline void throw_damaged(const std::string& file, std::uint64_t offset,
                                                   const std::string& what) {
-  throw Error(
-      errc::store_corrupt,
-      file + ", offset " + std::to_string(offset) + ": " + what +
-          ". Nothing was changed. Keep a copy of the directory as it is, then restore all of it from a "
-          "backup; payments made since that backup are to be looked up at the provider");
+  throw Error(errc::store_corrupt, file + ", offset " + std::to_string(offset) + ": " + what +
+                                       std::string(what_to_do_about_damage));
 }
 
 // ---- the one place that chooses by version --------------------------------------------------------------

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <paidonce/detail/background_thread.hpp>
+#include <paidonce/errors.hpp>
 #include <paidonce/stores/file/chunk_queue.hpp>
 #include <paidonce/stores/file/format.hpp>
 #include <paidonce/stores/file/log_reader.hpp>
@@ -55,8 +56,8 @@ inline constexpr std::uint64_t small_log = std::uint64_t{4} << 20;
 /// Reads the log in a directory. `prepare(LogChunk&)` is called for every chunk of frames that count, in any
 /// order and on this thread or another, and then `use(LogChunk&, bytes_done, bytes_in_all)` on this thread,
 /// in order; what they point to lives until that returns. `progress(bytes_done, bytes_in_all)` is called on
-/// this thread from time to time. What they throw comes out. Where this throws, frames may have been used
-/// that are to be thrown away.
+/// this thread from time to time. What they throw comes out. Where the log is damaged, frames before the
+/// damage have been used, and this throws; a store throws them away.
 ///
 /// Throws `store_corrupt`, naming file and offset, `unsupported_format`, also where the log has other
 /// content, and `store_unavailable` where a call fails.
@@ -77,8 +78,13 @@ RecoveredLog recover_chunks(Files& files, int directory, FramesWanted wanted, Ch
   };
   if (scan.bytes() <= small_log) {
     ChunkQueue queue(0, std::move(prepare));
-    scan.read(queue);
-    queue.end(nullptr);
+    std::exception_ptr damage;
+    try {
+      scan.read(queue);
+    } catch (const Error&) {
+      damage = std::current_exception();
+    }
+    queue.end(std::move(damage));
     use_all(queue);
   } else {
     ChunkQueue queue(8, std::move(prepare));
