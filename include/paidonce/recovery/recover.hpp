@@ -34,21 +34,6 @@
 
 namespace paidonce::inline v1 {
 
-namespace detail {
-
-/// The result type of a function that asks the provider.
-template <class Ask>
-struct Asks {
-  static_assert(
-      std::is_invocable_v<Ask&, const Doubt&>,
-      "paidonce: the function that asks the provider takes const Doubt& and returns PaymentResult<R>");
-  template <class R>
-  static std::type_identity<R> result_of(const PaymentResult<R>&);
-  using R = typename decltype(result_of(std::declval<std::invoke_result_t<Ask&, const Doubt&>>()))::type;
-};
-
-}  // namespace detail
-
 /// A recoverer. `ask` is `PaymentResult<R>(const Doubt&)`, with the R that the payments were made with; it is
 /// called from several threads at a time and says `in_doubt` unless it has proof. Whatever it throws leaves
 /// its payment in doubt; when it hangs, it delays that payment alone. The guard outlives the recoverer.
@@ -108,7 +93,7 @@ class Recovery {
   void send_alerts();
 
   Guard& guard_;
-  Ask ask_;
+  const Ask ask_;
   const RecoveryOptions options_;
   T timer_;
   Stop stop_;
