@@ -36,6 +36,7 @@
 #include <paidonce/digest/sha256.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/record.hpp>
+#include <paidonce/stores/file/format.hpp>
 #include <paidonce/time.hpp>
 
 namespace paidonce::inline v1 {
@@ -137,16 +138,7 @@ inline constexpr std::size_t longest_entry = longest_body + digest_size + seal_s
 
 enum Flags : unsigned { sealed = 1, name_keyed = 2, text_cut = 4 };
 
-template <class Integer>
-void put(char* to, Integer value) noexcept {
-  std::memcpy(to, &value, sizeof value);
-}
-template <class Integer>
-Integer get(const char* from) noexcept {
-  Integer value;
-  std::memcpy(&value, from, sizeof value);
-  return value;
-}
+using file_format::detail::get, file_format::detail::put;
 
 /// Cuts what is too long, between whole characters of UTF-8 where it is that.
 inline std::string_view shortened(std::string_view text, std::size_t most, bool& cut) noexcept {
