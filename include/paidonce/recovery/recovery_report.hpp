@@ -26,7 +26,7 @@ struct RecoveryReport {
   std::string failure = {};           ///< what the last of those, or the scan, said
   /// Why the last payment that stays in doubt does: the words of the function that asks, or of what it threw.
   std::string reason = {};
-  bool finished = false;              ///< all were met, and all that were due were asked about
+  bool finished = false;  ///< all were met, and all that were due were asked about
 };
 
 }  // namespace paidonce::inline v1
