@@ -1,6 +1,7 @@
 // The snippets about the store in a directory.
 
 #include <paidonce/paidonce.hpp>
+#include <paidonce/recovery/survey.hpp>
 #include <paidonce/stores/file.hpp>
 
 #include <filesystem>
@@ -74,6 +75,19 @@ void report(const FileStore& store) {
 }
 // [/stats]
 
+// [survey]
+void print(const Survey& survey) {
+  for (const State state : {State::succeeded, State::declined, State::in_doubt, State::in_progress}) {
+    const StateSurvey& held = survey.of(state);
+    std::cout << to_string(state) << ": " << held.records << '\n';
+    for (const CurrencyTotal& total : held.totals)
+      std::cout << "  " << total.records << " payments, " << total.amount << ' ' << total.currency << '\n';
+  }
+  if (survey.oldest_in_doubt)
+    std::cout << "in doubt for " << survey.age(survey.oldest_in_doubt).count() / 60'000 << " minutes\n";
+}
+// [/survey]
+
 }  // namespace file_store
 
 TEST_CASE("payments outlive the handle of their store", "[docs]") {
@@ -131,6 +145,10 @@ TEST_CASE("what an earlier process left is settled, and calls need not wait", "[
   CHECK(stored.get_future().get());
   for (int order = 1; order <= 1000; ++order)  // with the one above: more than a scan lists
     REQUIRE_FALSE(store.insert({"coffee-shop", "order-" + std::to_string(order)}, record));
+  const Survey before = survey_unfinished(store, record.updated_at + std::chrono::hours(2));
+  CHECK(before.of(State::in_doubt).records == 1001);
+  CHECK(before.age(before.oldest_in_doubt) == std::chrono::hours(2));
+  file_store::print(before);
   IdempotencyGuard<FileStore> payments{std::move(store)};
   CHECK(file_store::settle_what_was_left(payments) == 1000);
   CHECK(payments.find(key)->state == State::succeeded);
