@@ -1,9 +1,10 @@
 #include "audit.hpp"
 
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
 #include <deque>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <ostream>
 #include <string>
@@ -17,6 +18,9 @@
 #include <paidonce/observer.hpp>
 
 #include "escape.hpp"
+#include "named_file.hpp"
+#include "no_command.hpp"
+#include "number.hpp"
 #include "read_only_files.hpp"
 #include "text.hpp"
 
@@ -29,9 +33,9 @@ using paidonce::AuditKind;
 using paidonce::AuditReport;
 
 struct AuditOptions {
-  std::string directory, secret_file, key, scope, digest;
+  std::string directory, secret_file;
   std::vector<std::string> anchors;
-  std::size_t limit = 0;  ///< 0: all
+  std::optional<std::string> key, scope, digest, limit;
   bool json = false;
 };
 
@@ -44,9 +48,7 @@ std::string hex(const paidonce::AuditName& name) {
 /// All bytes of the file: what is a newline at its end belongs to the secret.
 std::string secret_in(const std::string& file) {
   if (file.empty()) return {};
-  std::ifstream in(file, std::ios::binary);
-  std::string secret{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  if (!in.is_open() || in.bad()) throw Refusal(Exit::failed, "--secret-file: cannot read " + escaped(file));
+  std::string secret = content_of("--secret-file", file);
   if (secret.empty()) throw Refusal(Exit::bad_usage, "--secret-file: the file is empty");
   return secret;
 }
@@ -81,9 +83,11 @@ Json time(paidonce::Timestamp at) {
   return text.empty() ? Json() : Json(std::move(text));
 }
 
+Json damage_of(const AuditReport& report) { return report.whole() ? Json() : Json(escaped(report.damage)); }
+
 void print_json(std::ostream& out, const AuditReport& report, std::size_t anchors) {
   out << Json({{"whole", report.whole()},
-               {"damage", report.whole() ? Json() : Json(escaped(report.damage))},
+               {"damage", damage_of(report)},
                {"entries", report.entries},
                {"head", to_string(report.head)},
                {"first", time(report.first)},
@@ -105,7 +109,8 @@ void print_table(std::ostream& out, const AuditReport& report, std::size_t ancho
   if (report.whole())
     out << "whole    every entry follows from the one before\n";
   else
-    out << "DAMAGED  " << escaped(report.damage) << "\nbefore   what was read until then:\n";
+    out << "DAMAGED  " << escaped(report.damage) << "\nbefore   "
+        << (report.entries > 0 ? "these entries verified:\n" : "nothing could be read:\n");
   out << "entries  " << report.entries;
   if (report.entries > 0) out << ", from " << text_of(report.first) << " to " << text_of(report.last);
   out << "\nhead     " << to_string(report.head) << "\nseals    ";
@@ -141,12 +146,14 @@ Exit verify(const AuditOptions& options, std::ostream& out) {
 
 Exit head(const AuditOptions& options, std::ostream& out) {
   const AuditReport report = read(options, against(options));
-  if (!report.whole()) throw Refusal(Exit::damaged, escaped(report.damage));
   if (options.json)
-    out << Json({{"head", to_string(report.head)}}).dump(2) << '\n';
+    out << Json({{"head", report.whole() ? Json(to_string(report.head)) : Json()},
+                 {"damage", damage_of(report)}})
+               .dump(2)
+        << '\n';
   else
-    out << to_string(report.head) << '\n';
-  return Exit::done;
+    out << (report.whole() ? to_string(report.head) : "DAMAGED  " + escaped(report.damage)) << '\n';
+  return exit_of(report);
 }
 
 // ---- show -----------------------------------------------------------------------------------------------
@@ -205,45 +212,78 @@ std::string printed(const AuditEntry& entry, bool json) {
   return line;
 }
 
+/// Of which payment entries are shown: those with one of these names, or with this beginning; empty: of all.
+struct Wanted {
+  std::vector<paidonce::AuditName> names = {};
+  std::string digest = {};
+
+  bool all() const { return names.empty() && digest.empty(); }
+  bool has(const AuditEntry& entry) const {
+    if (!digest.empty()) return entry.kind != AuditKind::lost && hex(entry.name).starts_with(digest);
+    return names.empty() || std::find(names.begin(), names.end(), entry.name) != names.end();
+  }
+};
+
+Wanted wanted(const AuditOptions& options, const std::string& secret) {
+  const auto refuse = [](const char* why) { throw Refusal(Exit::bad_usage, why); };
+  if (options.key && options.digest) refuse("name the payment by its --key, or by its --digest");
+  if (options.scope && !options.key) refuse("--scope goes with --key");
+  Wanted wanted;
+  if (options.digest) {
+    wanted.digest = *options.digest;
+    for (char& letter : wanted.digest)
+      letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+    if (wanted.digest.size() < 16 || wanted.digest.size() > 2 * paidonce::AuditName().size() ||
+        wanted.digest.find_first_not_of("0123456789abcdef") != std::string::npos)
+      refuse("--digest: 16 hex digits, as alerts carry them, or up to 32");
+  }
+  if (options.key) {
+    const auto key = unescaped(*options.key), scope = unescaped(options.scope.value_or(""));
+    if (!key || !scope) refuse("--key and --scope: a backslash is written as \\\\, another byte as in \\x0a");
+    if (key->empty()) refuse("--key: a key is not empty");
+    const paidonce::IdempotencyKey named(*scope, *key);
+    wanted.names.push_back(audit_name(named));
+    if (!secret.empty()) wanted.names.push_back(audit_name(named, secret));
+  }
+  return wanted;
+}
+
 Exit show(const AuditOptions& options, std::ostream& out) {
   paidonce::AuditVerification reading = against(options);
-  std::vector<paidonce::AuditName> names;
-  if (!options.key.empty()) {
-    const auto key = unescaped(options.key), scope = unescaped(options.scope);
-    if (!key || !scope)
-      throw Refusal(Exit::bad_usage, "KEY: a backslash is written as \\\\, another byte as in \\x0a");
-    const paidonce::IdempotencyKey wanted(*scope, *key);
-    names.push_back(audit_name(wanted));
-    if (!reading.secret.empty()) names.push_back(audit_name(wanted, reading.secret));
-  }
-  const std::string& digits = options.digest;
-  if (digits.size() > 2 * paidonce::AuditName().size() ||
-      digits.find_first_not_of("0123456789abcdef") != std::string::npos)
-    throw Refusal(Exit::bad_usage, "--digest: 16 hex digits, as alerts carry them, or up to 32");
-  const auto is_wanted = [&](const AuditEntry& entry) {
-    if (!options.digest.empty()) return hex(entry.name).starts_with(options.digest);
-    bool any = names.empty();
-    for (const paidonce::AuditName& name : names) any = any || entry.name == name;
-    return any;
-  };
+  const Wanted wants = wanted(options, reading.secret);
+  const std::optional<std::uint64_t> limit =
+      options.limit ? std::optional(whole_number(*options.limit, "--limit")) : std::nullopt;
   std::deque<std::string> lines;
+  std::uint64_t found = 0, keyed = 0;
   reading.on_entry = [&](const AuditEntry& entry) {
-    if (!is_wanted(entry)) return;
+    if (entry.name_keyed) ++keyed;
+    if (!wants.has(entry)) return;
+    ++found;
     lines.push_back(printed(entry, options.json));
-    if (options.limit > 0 && lines.size() > options.limit) lines.pop_front();
+    if (limit && lines.size() > *limit) lines.pop_front();
   };
   const AuditReport report = read(options, reading);
-  const char* separator = options.json ? "{\"entries\": [\n" : "";
-  for (const std::string& line : lines) {
-    out << separator << line;
-    separator = options.json ? ",\n" : "\n";
+  if (report.whole() && found == 0 && !wants.all()) {
+    std::string why = "there is no entry of this payment";
+    if (options.key && !options.scope) why += "; a key that has a scope is found with its --scope alone";
+    if (options.key && keyed > 0 && reading.secret.empty())
+      why += "; the log names keys under its secret: give --secret-file";
+    if (options.digest && keyed > 0)
+      why += "; the log names keys under its secret, not by the digests that alerts carry: give --key";
+    throw Refusal(Exit::no_such_key, why);
   }
-  if (options.json)
-    out << (lines.empty() ? "{\"entries\": [" : "")
-        << "\n], \"damage\": " << (report.whole() ? Json() : Json(escaped(report.damage))).dump() << "}\n";
-  else if (!lines.empty())
-    out << '\n';
-  if (!report.whole() && !options.json) out << "DAMAGED  " << escaped(report.damage) << '\n';
+  if (options.json) {
+    out << "{\"entries\": [";
+    const char* separator = "\n";
+    for (const std::string& line : lines) {
+      out << separator << line;
+      separator = ",\n";
+    }
+    out << "\n], \"damage\": " << damage_of(report).dump() << "}\n";
+  } else {
+    for (const std::string& line : lines) out << line << '\n';
+    if (!report.whole()) out << "DAMAGED  " << escaped(report.damage) << '\n';
+  }
   return exit_of(report);
 }
 
@@ -257,7 +297,6 @@ void declare(CLI::App& command, AuditOptions& options) {
       .add_option("--anchor", options.anchors,
                   "A head that was published, NUMBER:DIGITS: the log must still hold it. May be repeated")
       ->take_all();
-  command.add_flag("--json", options.json, "JSON instead of a table");
 }
 
 }  // namespace
@@ -265,24 +304,32 @@ void declare(CLI::App& command, AuditOptions& options) {
 Exit audit(int argc, const char* const* argv, std::ostream& out) {
   AuditOptions options;
   CLI::App app("Looks into an audit log, and changes nothing", "paidonce_admin audit");
+  app.add_flag("--json", options.json, "JSON instead of a table");
   app.require_subcommand(1);
   CLI::App* const verifies = app.add_subcommand("verify", "Whether it was cut or changed");
   CLI::App* const shows = app.add_subcommand("show", "Its entries, oldest first");
   CLI::App* const heads = app.add_subcommand("head", "Its last entry's number and digest, to be published");
-  for (CLI::App* command : {verifies, shows, heads}) declare(*command, options);
+  for (CLI::App* command : {verifies, shows, heads}) {
+    declare(*command, options);
+    command->fallthrough();
+  }
   shows->add_option("--key", options.key, "Only of this key");
-  shows->add_option("--scope", options.scope, "The scope of that key");
+  shows->add_option("--scope", options.scope, "The scope of that key: the log does not tell it");
   shows->add_option("--digest", options.digest, "Only of the key with these digits, which alerts carry");
-  shows->add_option("--limit", options.limit, "So many at most, the last ones")->check(check_count);
+  shows->add_option("--limit", options.limit, "So many at most, the last ones")->type_name("N");
   app.footer(
-      "Exit status: 0 done; 2 bad usage, or no audit log; 3 a process has it open; 4 it was cut or changed;\n"
-      "8 the system refused. Example: paidonce_admin audit verify payments.audit --anchor \"$PUBLISHED\"");
+      "Exit status: 0 done; 1 no entry of this payment; 2 bad usage, or no audit log; 3 a process has it "
+      "open;\n"
+      "4 it was cut or changed; 8 the system refused.\n"
+      "Example: paidonce_admin audit verify payments.audit --anchor \"$PUBLISHED\"");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
-    app.exit(help);
+    app.exit(help, out);
     return Exit::done;
   } catch (const CLI::ParseError& wrong) {
+    if (app.get_subcommands().empty() && dynamic_cast<const CLI::RequiredError*>(&wrong))
+      throw Refusal(Exit::bad_usage, no_command(app) + "verify, show or head (audit --help tells more)");
     throw Refusal(Exit::bad_usage, escaped(wrong.what()) + " (audit --help tells what there is)");
   }
   if (*verifies) return verify(options, out);

@@ -5,7 +5,7 @@
 //   paidonce_admin --store payments.store resolve order-1001 --as released --reason "the bank has nothing of
 //   it"
 
-#include <cerrno>
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <exception>
@@ -14,6 +14,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <unistd.h>
 
 #include <paidonce/clocks/system_clock.hpp>
 #include <paidonce/errors.hpp>
@@ -26,6 +28,7 @@
 #include "exit.hpp"
 #include "open_store.hpp"
 #include "options.hpp"
+#include "output.hpp"
 #include "print.hpp"
 
 namespace {
@@ -78,13 +81,9 @@ Exit run(const Options& options, const Printer& print, std::ostream& out) {
   return Exit::done;
 }
 
-void flush(std::ostream& out) {
-  errno = 0;
-  out.flush();
-  if (out) return;
-  const int why = errno;  // none where a write before this one failed
-  const std::string line = "cannot write standard output";
-  throw Refusal(Exit::failed, why == 0 ? line : line + ": " + std::strerror(why));
+void flush(Output& out) {
+  if (!out.flush())
+    throw Refusal(Exit::failed, std::string("cannot write standard output: ") + std::strerror(out.error()));
 }
 
 /// What a failure of the library means to whoever called.
@@ -103,17 +102,20 @@ Exit tell(const std::exception& problem, Exit status) {
   return status;
 }
 
-Exit run(const Options& options) {
+Exit run(const Options& options, Output& out) {
   std::unique_ptr<Printer> print = std::make_unique<TablePrinter>();
   if (options.json) print = std::make_unique<JsonPrinter>();
   try {
-    const Exit status = run(options, *print, std::cout);
-    flush(std::cout);
+    const Exit status = run(options, *print, out);
+    flush(out);
     return status;
   } catch (const StoreDamaged& damage) {
-    print->damaged(std::cout, damage);
-    flush(std::cout);
+    print->damaged(out, damage);
+    flush(out);
     return Exit::damaged;
+  } catch (...) {
+    out.flush();  // what was done before it failed
+    throw;
   }
 }
 
@@ -122,12 +124,16 @@ Exit run(const Options& options) {
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // what cannot be written is told by the exit status
   Exit status = Exit::done;
+  Output out(STDOUT_FILENO);
   try {
-    if (argc > 1 && std::string_view(argv[1]) == "audit") {
-      status = audit(argc - 1, argv + 1, std::cout);
-      flush(std::cout);
+    int word = 1;
+    while (word < argc && std::string_view(argv[word]) == "--json") ++word;
+    if (word < argc && std::string_view(argv[word]) == "audit") {
+      std::rotate(argv + 1, argv + word, argv + word + 1);  // what stood before it is behind it now
+      status = audit(argc - 1, argv + 1, out);
+      flush(out);
     } else if (const auto options = read_options(argc, argv)) {
-      status = run(*options);
+      status = run(*options, out);
     }
   } catch (const Refusal& refusal) {
     status = tell(refusal, refusal.exit);

@@ -14,8 +14,9 @@
 #include "duration.hpp"
 #include "escape.hpp"
 #include "exit.hpp"
+#include "no_command.hpp"
+#include "number.hpp"
 #include "selection.hpp"
-#include "text.hpp"
 
 namespace paidonce_admin {
 namespace {
@@ -23,7 +24,7 @@ namespace {
 /// As they stand on the command line.
 struct Written {
   std::string store, as, api_key;
-  std::optional<std::string> key, scope, digest, older_than, retention;
+  std::optional<std::string> key, scope, digest, older_than, retention, limit, if_version, timeout_ms;
   std::vector<std::string> states;
 };
 
@@ -47,7 +48,7 @@ std::filesystem::path directory_of(std::string_view store) {
                                          std::string(other.substr(0, other.size() - 1)) +
                                          " store; it has file stores, as DIR or file:DIR");
   if (store.starts_with("file:")) store.remove_prefix(5);
-  if (store.empty()) throw Refusal(Exit::bad_usage, "--store needs the name of a directory");
+  if (store.empty()) throw Refusal(Exit::bad_usage, "--store DIR: name the directory of a store");
   return store;
 }
 
@@ -98,8 +99,10 @@ void declare_resolve(CLI::App& command, Options& options, Written& written) {
                    "Take a format that no other record of this scope has");
   command.add_option("--retention", written.retention,
                      "How long the result is replayed. Otherwise as long as the scope's longest");
-  command.add_option("--if-version", verdict.if_version,
-                     "Only where the record still has this version, which show tells");
+  command
+      .add_option("--if-version", written.if_version,
+                  "Only where the record still has this version, which show tells")
+      ->type_name("N");
   command.add_flag(
       "--holder-is-dead", verdict.holder_is_dead,
       "With --yes, for a payment in progress: nobody runs it any more, and none of its requests is\n"
@@ -116,9 +119,10 @@ void declare_recover(CLI::App& command, Options& options, Written& written) {
           "--api-key", written.api_key,
           "The key that the provider knows the shop by; better in the environment, which others do not see")
       ->envname("PAIDONCE_API_KEY");
-  command.add_option("--timeout-ms", options.timeout_ms, "How long to wait for an answer of the provider")
-      ->check(CLI::Range(1, 600'000))
-      ->capture_default_str();
+  command
+      .add_option("--timeout-ms", written.timeout_ms,
+                  "How long to wait for an answer of the provider; 10000 unless given, up to 600000")
+      ->type_name("N");
 }
 
 void declare_list(CLI::App& command, Options& options, Written& written) {
@@ -133,7 +137,7 @@ void declare_list(CLI::App& command, Options& options, Written& written) {
       ->check(CLI::IsMember({"in_progress", "in_doubt", "succeeded", "declined", "released", "unfinished"}))
       ->type_name("")
       ->take_all();
-  command.add_option("--limit", options.limit, "So many records at most")->check(check_count);
+  command.add_option("--limit", written.limit, "So many records at most")->type_name("N");
 }
 
 /// Throws where options do not go together.
@@ -181,6 +185,10 @@ void take_over(const Written& written, Options& options) {
   if (written.digest) options.which.digest = digest_of(*written.digest);
   if (written.older_than) options.older_than = duration(*written.older_than, "--older-than");
   if (written.retention) options.verdict.retention = duration(*written.retention, "--retention");
+  if (written.limit) options.limit = whole_number(*written.limit, "--limit");
+  if (written.if_version) options.verdict.if_version = whole_number(*written.if_version, "--if-version");
+  if (written.timeout_ms)
+    options.timeout_ms = static_cast<unsigned>(whole_number(*written.timeout_ms, "--timeout-ms", 1, 600'000));
   for (const std::string& name : written.states)
     for (const paidonce::State state : all_states)
       if (name == to_string(state) || (name == "unfinished" && is_unfinished(state)))
@@ -191,6 +199,12 @@ void take_over(const Written& written, Options& options) {
   options.api_key = written.api_key.empty() ? "sk_test_paidonce" : written.api_key;
 }
 
+/// The word audit stands first: main.cpp has it then.
+[[noreturn]] void refuse_audit() {
+  throw Refusal(Exit::bad_usage,
+                "audit comes first, without --store: paidonce_admin audit verify, show or head DIR");
+}
+
 }  // namespace
 
 std::optional<Options> read_options(int argc, char** argv) {
@@ -199,9 +213,9 @@ std::optional<Options> read_options(int argc, char** argv) {
   CLI::App app("Looks into a store of payments, and settles by a person's word what nobody else can",
                "paidonce_admin");
   app.add_option("--store", written.store,
-                 "The store: DIR or file:DIR, the directory of a file store or a copy of it")
-      ->type_name("")
-      ->required();
+                 "The store: DIR or file:DIR, the directory of a file store or a copy of it. All commands "
+                 "but audit\nneed it")
+      ->type_name("");
   app.add_flag("--json", options.json, "JSON instead of a table");
   app.add_flag("--yes", options.yes, "Change without asking: for programs, which have nobody to ask");
   app.require_subcommand(1);
@@ -223,6 +237,8 @@ std::optional<Options> read_options(int argc, char** argv) {
                   options, written);
   declare_resolve(*command(Command::resolve, "resolve", "Settles one payment by your word"), options,
                   written);
+  CLI::App* const audits = app.add_subcommand("audit", "Looks into an audit log: verify, show, head");
+  audits->prefix_command();
   app.footer(
       "survey, list, show, verify and --dry-run change nothing; the others ask before they do.\n"
       "Keys and texts are bytes of any value: what is no letter to be seen is shown as \\xNN, and a "
@@ -235,7 +251,8 @@ std::optional<Options> read_options(int argc, char** argv) {
       "damaged; 5 the payment is not in a state for this; 6 the person said no; 7 payments are left in "
       "doubt; 8 the\n"
       "system refused: permissions, disk, output.\n"
-      "An audit log: paidonce_admin audit verify, show or head DIR (paidonce_admin audit --help).\n"
+      "An audit log has a directory of its own: paidonce_admin audit verify, show or head DIR (audit "
+      "--help).\n"
       "Example: paidonce_admin --store payments.store list --stuck --older-than 5m");
   try {
     app.parse(argc, argv);
@@ -243,13 +260,14 @@ std::optional<Options> read_options(int argc, char** argv) {
     app.exit(help);
     return std::nullopt;
   } catch (const CLI::ParseError& wrong) {
-    if (app.get_subcommands().empty() && dynamic_cast<const CLI::RequiredError*>(&wrong) &&
-        !written.store.empty())
-      throw Refusal(
-          Exit::bad_usage,
-          "name a command: survey, list, show, verify, sweep, recover or resolve (--help tells more)");
+    if (audits->parsed()) refuse_audit();
+    if (app.get_subcommands().empty() && dynamic_cast<const CLI::RequiredError*>(&wrong))
+      throw Refusal(Exit::bad_usage,
+                    no_command(app) +
+                        "survey, list, show, verify, sweep, recover, resolve or audit (--help tells more)");
     throw Refusal(Exit::bad_usage, escaped(wrong.what()) + " (--help tells what there is)");
   }
+  if (audits->parsed()) refuse_audit();
   take_over(written, options);
   check(options, written);
   return options;

@@ -26,12 +26,12 @@ struct Swept {
   std::size_t expired = 0;
   paidonce::Timestamp now = {};
   paidonce::SweepReport report = {};
-  bool dry_run = false;  ///< or there was nothing to do
+  bool dry_run = false;
 };
 
 /// What a recovery found, and did.
 struct Recovered {
-  bool dry_run = false;  ///< or there was nothing to do
+  bool dry_run = false;
   bool asked_provider = false;
   std::size_t abandoned = 0, in_doubt = 0;  ///< before
   paidonce::RecoveryReport report = {};

@@ -155,7 +155,7 @@ void TablePrinter::show(std::ostream& out, const Shown& shown) const {
 }
 
 void TablePrinter::swept(std::ostream& out, const Swept& swept) const {
-  if (swept.dry_run)
+  if (swept.dry_run || swept.expired == 0)
     out << with_unit(swept.expired, "record has", "records have") << " expired by " << text_of(swept.now)
         << "; nothing was changed\n";
   else
@@ -168,6 +168,8 @@ void TablePrinter::recovered(std::ostream& out, const Recovered& recovered) cons
       << recovered.in_doubt << " in doubt\n";
   if (recovered.dry_run) {
     out << "\nnothing was changed; a recovery would look at:\n";
+  } else if (recovered.abandoned + recovered.in_doubt == 0) {
+    out << "\nthere was nothing to do, and nothing was changed; left unfinished:\n";
   } else {
     print_rows<2>(out, {{"provider", recovered.asked_provider ? "asked" : "not asked"},
                         {"succeeded", std::to_string(report.succeeded)},

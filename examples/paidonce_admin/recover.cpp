@@ -89,9 +89,8 @@ Exit recover(const Plan& plan) {
   recovered.left = select(plan.snapshot, all, now);
   for (const Shown& shown : recovered.left.shown)
     ++(shown.entry.record.state == State::in_doubt ? recovered.in_doubt : recovered.abandoned);
-  recovered.asked_provider = provider.has_value();
-  recovered.dry_run = options.dry_run || recovered.left.matching == 0;
-  if (recovered.dry_run) {
+  recovered.dry_run = options.dry_run;
+  if (options.dry_run || recovered.left.matching == 0) {
     plan.print.recovered(plan.out, recovered);
     return Exit::done;
   }
@@ -113,7 +112,9 @@ Exit recover(const Plan& plan) {
     if (!provider) return paidonce::in_doubt("nobody was asked");
     return ask(*provider, doubt);
   };
+  recovered.asked_provider = provider.has_value();
   recovered.report = paidonce::recover(guard, answer, careful);
+  if (!provider) recovered.report.reason.clear();
   recovered.left = unfinished(guard.store());
   plan.print.recovered(plan.out, recovered);
   if (!recovered.report.failure.empty())

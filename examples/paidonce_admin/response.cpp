@@ -1,9 +1,7 @@
 #include "response.hpp"
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <set>
+#include <string>
 
 #include <paidonce/codec.hpp>
 
@@ -11,27 +9,13 @@
 #include "charge.hpp"
 #include "escape.hpp"
 #include "exit.hpp"
+#include "named_file.hpp"
 
 namespace paidonce_admin {
 namespace {
 
 using paidonce::State;
 using ChargeCodec = paidonce::Codec<shop::Charge>;
-
-constexpr std::size_t longest = std::size_t{16} << 20;  // that a file store can be opened for
-
-std::string content_of(const std::string& file) {
-  std::string bytes(longest + 1, '\0');
-  errno = 0;
-  std::ifstream in(file, std::ios::binary);
-  if (in) in.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  if (!in.is_open() || in.bad() || errno != 0)
-    throw Refusal(Exit::bad_usage,
-                  "--response-file: cannot read " + escaped(file) + ": " + std::strerror(errno));
-  bytes.resize(static_cast<std::size_t>(in.gcount()));
-  if (bytes.size() > longest) throw Refusal(Exit::bad_usage, "--response-file: it is longer than 16 MiB");
-  return bytes;
-}
 
 /// What pay_orders would have kept.
 shop::Charge charge_of(const Verdict& verdict, const Entry& entry) {
@@ -89,7 +73,8 @@ Response response_of(const Options& options, const Entry& entry, const Snapshot&
   Response response;
   if (verdict.format) {
     response.format = *verdict.format;
-    response.bytes = verdict.response ? *verdict.response : content_of(*verdict.response_file);
+    response.bytes =
+        verdict.response ? *verdict.response : content_of("--response-file", *verdict.response_file);
     if (response.format == ChargeCodec::format) check_charge(response.bytes, verdict, entry);
   } else {
     response.format = ChargeCodec::format;

@@ -22,7 +22,7 @@ Exit sweep(const Plan& plan) {
     last = std::max(last, entry.record.updated_at);
   });
   if (plan.options.dry_run || expired == 0) {
-    plan.print.swept(plan.out, {expired, now, {}, true});
+    plan.print.swept(plan.out, {expired, now, {}, plan.options.dry_run});
     return Exit::done;
   }
   confirm(plan.options.yes ? Agreed::yes : Agreed::no,

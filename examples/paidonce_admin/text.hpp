@@ -32,10 +32,4 @@ inline std::string hex_of(std::uint64_t number) {
   return text;
 }
 
-/// What is wrong with how many things, as it stands on a command line; empty where nothing is.
-inline std::string check_count(const std::string& text) {
-  const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-  return digits ? std::string() : text + " is no whole number from 0 on";
-}
-
 }  // namespace paidonce_admin

@@ -1,6 +1,7 @@
 // paidonce_admin audit: what it says of an audit log, and of one that somebody has been at.
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -110,10 +111,21 @@ TEST_CASE("an audit log that was changed ends every command with status 4", "[ad
   log.damage();
   const Finished verified = log.audit({"verify"});
   CHECK(verified.status == 4);
-  CHECK_THAT(verified.out, support::starts_with("DAMAGED  log.0000000000000001, offset"));
-  CHECK(log.audit({"head"}).status == 4);
-  CHECK(log.audit({"head"}).out.empty());
-  CHECK(log.audit_json({"show"}, 4).at("damage").is_string());
+  CHECK_THAT(verified.out, support::starts_with("DAMAGED  log.0000000000000001, offset") &&
+                               support::contains("as evidence") && !support::contains("backup") &&
+                               support::contains("before   these entries verified:\nentries  1, from 2026"));
+  const Finished head = log.audit({"head"});
+  CHECK(head.status == 4);
+  CHECK(head.err.empty());
+  CHECK_THAT(head.out, support::starts_with("DAMAGED  log.0000000000000001, offset"));
+  const json no_head = log.audit_json({"head"}, 4);
+  CHECK((no_head.at("head").is_null() && no_head.at("damage").is_string()));
+  const json shown = log.audit_json({"show"}, 4);
+  CHECK(shown.at("damage").is_string());
+  REQUIRE(shown.at("entries").size() == 1);
+  CHECK(shown.at("entries")[0].at("kind") == "opened");
+  CHECK_THAT(log.audit({"show"}).out, support::starts_with("1 ") && support::contains("\nDAMAGED  log."));
+  CHECK(log.audit({"show", "--key", "order-1", "--scope", "shop"}).status == 4);  // nobody knows
 }
 
 TEST_CASE("the entries of an audit log are shown, of one key or the last ones", "[admin][audit]") {
@@ -127,10 +139,44 @@ TEST_CASE("the entries of an audit log are shown, of one key or the last ones", 
   CHECK(all[3].at("text") == "key_reused");
   CHECK(log.audit_json({"show", "--key", "order-1", "--scope", "shop"}).at("entries").size() == 3);
   CHECK(log.audit_json({"show", "--digest", paidonce::key_digest(key)}).at("entries").size() == 3);
-  CHECK(log.audit_json({"show", "--key", "order-1"}).at("entries").empty());
+  std::string capitals = paidonce::key_digest(key);
+  for (char& letter : capitals) letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
+  CHECK(log.audit_json({"show", "--digest", capitals}).at("entries").size() == 3);
+  CHECK(log.audit_json({"show", "--digest", all[2].at("name")}).at("entries").size() == 3);
+  CHECK(log.audit_json({"show", "--limit", "0"}).at("entries").empty());
   const json last = log.audit_json({"show", "--limit", "1"}).at("entries");
   CHECK((last.size() == 1 && last[0].at("number") == 4));
   CHECK_THAT(log.audit({"show"}).out, support::contains("completed") && support::contains("7.00 EUR"));
+}
+
+TEST_CASE("a payment that an audit log has no entry of ends with status 1, and why it may be so",
+          "[admin][audit]") {
+  const AuditLog log;
+  const auto none = [&](const Strings& arguments, const std::string& said) {
+    const Finished finished = log.audit(arguments);
+    CHECK(finished.status == 1);
+    CHECK(finished.out.empty());
+    CHECK(std::count(finished.err.begin(), finished.err.end(), '\n') == 1);
+    CHECK_THAT(finished.err, support::contains(said));
+  };
+  none({"show", "--key", "order-1"},
+       "no entry of this payment; a key that has a scope is found with its --scope");
+  none({"show", "--key", "order-2", "--scope", "shop", "--json"}, "no entry of this payment\n");
+  none({"show", "--digest", "0123456789abcdef"}, "no entry of this payment\n");
+}
+
+TEST_CASE("--json may stand before the word audit, or anywhere behind it", "[admin][audit]") {
+  const AuditLog log;
+  const std::string directory = log.directory.string();
+  for (const Strings& arguments :
+       {Strings{"--json", "audit", "head", directory}, Strings{"audit", "--json", "head", directory},
+        Strings{"audit", "head", "--json", directory}}) {
+    Strings command = arguments;
+    command.insert(command.begin(), PAIDONCE_ADMIN);
+    const Finished finished = run(command);
+    CHECK(finished.status == 0);
+    CHECK(json::parse(finished.out).at("head") == to_string(log.heads[3]));
+  }
 }
 
 TEST_CASE("bad usage of the audit commands is one line, and nothing is made", "[admin][audit]") {
@@ -142,6 +188,13 @@ TEST_CASE("bad usage of the audit commands is one line, and nothing is made", "[
         Strings{"audit", "verify", log.directory.string(), "--anchor", "1:2"},
         Strings{"audit", "show", log.directory.string(), "--limit", "-3"},
         Strings{"audit", "show", log.directory.string(), "--digest", "zz"},
+        Strings{"audit", "show", log.directory.string(), "--digest", "0123"},
+        Strings{"audit", "show", log.directory.string(), "--scope", "shop"},
+        Strings{"audit", "show", log.directory.string(), "--key", "a", "--digest", "0123456789abcdef"},
+        Strings{"audit", "show", log.directory.string(), "--key", ""},
+        Strings{"--yes", "audit", "verify", log.directory.string()},
+        Strings{"--store", "store", "audit", "verify", log.directory.string()},
+        Strings{"audit", "verify", log.directory.string(), "--secret-file", nowhere.string()},
         Strings{"audit", "verify", log.directory.string(), "--secret-file", "/dev/null"}}) {
     Strings command = arguments;
     command.insert(command.begin(), PAIDONCE_ADMIN);
@@ -151,5 +204,9 @@ TEST_CASE("bad usage of the audit commands is one line, and nothing is made", "[
     CHECK(std::count(finished.err.begin(), finished.err.end(), '\n') == 1);
   }
   CHECK_FALSE(fs::exists(nowhere));
+  CHECK_THAT(run({PAIDONCE_ADMIN, "audit", "cut", "x"}).err,
+             support::contains("cut is no command; name one: verify, show or head"));
+  CHECK_THAT(run({PAIDONCE_ADMIN, "--yes", "audit", "verify", "x"}).err,
+             support::contains("audit comes first"));
   CHECK(run({PAIDONCE_ADMIN, "audit", "--help"}).status == 0);
 }

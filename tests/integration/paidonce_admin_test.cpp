@@ -372,13 +372,18 @@ TEST_CASE("bad usage and what is no store end with status 2, and say why in one 
     CHECK(std::count(finished.err.begin(), finished.err.end(), '\n') == 1);
     CHECK_THAT(finished.err, support::starts_with("paidonce_admin: ") && support::contains(said));
   };
-  refused(store, {}, "name a command: survey, list, show");
-  refused(store, {"burn"}, "name a command: ");
+  refused(store, {}, "name a command: survey, list, show, verify, sweep, recover, resolve or audit");
+  refused(store, {"burn"}, "burn is no command; name one: survey");
   refused(store, {"list", "--burn\n\x1b[2J"}, "--burn\\x0a\\x1b[2J");
   refused(store, {"list", "key"}, "key");
   refused(store, {"list", "--scope", "a"}, "--scope");
   refused(store, {"list", "--state", "lost"}, "lost");
-  refused(store, {"list", "--limit", "-1"}, "--limit: -1 is no whole number");
+  refused(store, {"list", "--limit", "-1"}, "--limit takes a whole number from 0\n");
+  for (const char* number : {"x", "", "1x", "+1", "0x10", "18446744073709551616"})
+    refused(store, {"list", "--limit", number}, "--limit takes a whole number from 0\n");
+  refused(store, {"resolve", "a", "--as", "released", "--reason", "r", "--if-version", "-1"},
+          "--if-version takes a whole number from 0\n");
+  refused(store, {"recover", "--timeout-ms", "0"}, "--timeout-ms takes a whole number from 1 to 600000\n");
   for (const char* length :
        {"-5m", "5", "m", "", "5 m", "1w", "+5m", "1.5h", "99999999999999999999s", "9223372036854775807d"})
     refused(store, {"list", "--older-than", length}, "write it as in 90s, 5m, 2h or 1d");
@@ -388,7 +393,7 @@ TEST_CASE("bad usage and what is no store end with status 2, and say why in one 
   refused(store, {"recover", "--gateway", "nowhere", "--yes"}, "--gateway: ");
   for (const char* other : {"sqlite:payments.db", "postgres://db/payments", "redis://localhost"})
     refused(other, {"survey"}, "this build has no ");
-  refused("", {"survey"}, "--store needs the name of a directory");
+  refused("", {"survey"}, "--store DIR: name the directory of a store");
   CHECK(state_of(store) == before);
 
   fs::create_directory(files / "empty");
@@ -408,6 +413,8 @@ TEST_CASE("bad usage and what is no store end with status 2, and say why in one 
   CHECK(state_of(files / "foreign").size() == 2);
 
   CHECK(run({PAIDONCE_ADMIN}).status == 2);
+  CHECK_THAT(run({PAIDONCE_ADMIN, "burn"}).err, support::contains("burn is no command"));
+  CHECK_THAT(run({PAIDONCE_ADMIN, "survey"}).err, support::contains("--store DIR: name the directory"));
   CHECK(run({PAIDONCE_ADMIN, "--help"}).status == 0);
   CHECK_THAT(run({PAIDONCE_ADMIN, "resolve", "--help"}).out, support::contains("--charge-id"));
 }
@@ -416,11 +423,18 @@ TEST_CASE("what the system refuses ends with status 8", "[admin]") {
   const TemporaryDirectory files;
   const auto store = files / "store";
   write_store(store, one_of_each());
-  const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
-  const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-  CHECK(Process({PAIDONCE_ADMIN, "--store", store.string(), "survey"}, full, nowhere).wait() == 8);
-  ::close(full);
-  ::close(nowhere);
+  const auto large = files / "large";
+  Records many;
+  for (int number = 0; number < 400; ++number)
+    many.emplace_back(IdempotencyKey("", "number " + std::to_string(number)),
+                      record(State::succeeded, number));
+  write_store(large, many);
+  for (const fs::path& of : {store, large}) {  // written at the end, or before
+    const Finished finished = run(
+        {"/bin/sh", "-c", "exec \"$@\" > /dev/full", "sh", PAIDONCE_ADMIN, "--store", of.string(), "list"});
+    CHECK(finished.status == 8);
+    CHECK(finished.err == "paidonce_admin: cannot write standard output: No space left on device\n");
+  }
   fs::create_symlink("loop", files / "loop");
   CHECK(admin(files / "loop", {"survey"}).status == 8);
 }
