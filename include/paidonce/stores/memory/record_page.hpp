@@ -2,7 +2,9 @@
 // Copies of packed records, taken under a lock and read behind it.
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
+#include <string_view>
 #include <vector>
 
 #include <paidonce/key.hpp>
