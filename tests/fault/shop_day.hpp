@@ -5,7 +5,7 @@
 // every host; and an operator who settles what is left by looking at the provider's books. One thread, one
 // clock that the events move, and chance from a seed: the same seed is the same day.
 //
-// What must hold is in `judge`; what each part does wrong, when it is told to, in `Wrong`.
+// What must hold, and what each part does wrong when it is told to, is in shop_world.hpp.
 
 #include <cstddef>
 #include <cstdint>
@@ -27,68 +27,22 @@
 #include <paidonce/testing/instant_timer.hpp>
 #include <paidonce/testing/manual_clock.hpp>
 
-#include "fault/shop_provider.hpp"
 #include "fault/shop_stores.hpp"
+#include "fault/shop_world.hpp"
 
 namespace fault {
 
 using namespace std::chrono_literals;
 
-/// One part of the day that does its work wrongly, so that it is seen that the day would notice.
-enum class Wrong : std::uint8_t {
-  nothing,
-  releases_without_proof,          ///< "not found" is taken for "not executed"
-  releases_while_holder_may_live,  ///< time alone is taken for proof
-  releases_without_time,           ///< a dead holder alone is taken for proof
-  counts_time_of_living_holders,   ///< so is one that died only now
-  outage_is_not_found,             ///< no answer is taken for "not found"
-  pending_is_paid,                 ///< whatever the provider does not know is told as paid
-  recovers_running_attempts,       ///< leases are not looked at
-  sweeps_by_wall_clock,            ///< whatever the clock says
-  operator_guesses,                ///< releases what is stuck without looking
-  tells_doubt_as_failure,          ///< the shop's front end does
-  trusts_page_cache,               ///< acknowledges what is not synced, and the power goes
-};
-
-struct DayOptions {
-  std::uint64_t seed = 1;
-  Duration length = 24h;
-  int orders = 2400;
-  enum class Provider : std::uint8_t { refuses_late_requests, takes_any_request, knows_repeats };
-  Provider provider = Provider::refuses_late_requests;
-  Wrong wrong = Wrong::nothing;
-};
-
-/// What came of a day.
-struct DayReport {
-  std::vector<std::string> accusations = {};  ///< empty: all that must hold did
-  std::size_t charges = 0, told_paid = 0, told_declined = 0, told_not_executed = 0, told_in_doubt = 0;
-  std::size_t crashes = 0, woken_late = 0, held_up = 0, lost_replies = 0, refused_late = 0;
-  std::size_t recovered = 0, released = 0, swept = 0, sweeps_put_off = 0, resolved = 0;
-  std::uint64_t history = 0;  ///< a digest of what everybody was told, in order
-
-  DayReport& operator+=(const DayReport& other) {
-    for (const auto figure : {&DayReport::charges, &DayReport::told_paid, &DayReport::told_declined,
-                              &DayReport::told_not_executed, &DayReport::told_in_doubt, &DayReport::crashes,
-                              &DayReport::woken_late, &DayReport::held_up, &DayReport::lost_replies,
-                              &DayReport::refused_late, &DayReport::recovered, &DayReport::released,
-                              &DayReport::swept, &DayReport::sweeps_put_off, &DayReport::resolved})
-      this->*figure += other.*figure;
-    return *this;
-  }
-};
-
 template <class Backend>
-class ShopDay {
+class ShopDay : private ShopWorld {
   using Store = HostStore<typename Backend::Inner>;
   using Guard = IdempotencyGuard<Store&, KeyedMutex, ManualClock>;
-  using Text = PaymentResult<std::string>;
   using Ask = std::function<Text(const Doubt&)>;
   using Recoverer = Recovery<Guard, Ask, ManualClock>;
 
  public:
-  explicit ShopDay(const DayOptions& options)
-      : options_(options), chance_(options.seed), provider_(manners(options.provider)) {
+  explicit ShopDay(const DayOptions& options) : ShopWorld(options) {
     if constexpr (requires { backend_.durability; })
       if (options.wrong == Wrong::trusts_page_cache) backend_.durability = Durability::process_crash;
   }
@@ -136,38 +90,6 @@ class ShopDay {
   };
   using HostPtr = std::shared_ptr<Host>;
 
-  struct Told {
-    std::uint64_t moment;
-    Status status;
-    bool succeeded;
-    std::string payment;  ///< which one under this key: what the provider knows it by
-  };
-  struct Order {
-    IdempotencyKey key{"shop", "?"};
-    std::vector<Told> told = {};
-    Duration gives_up{0};
-    std::string story = {};  ///< for whoever has to understand an accusation
-  };
-  /// What one customer's request is about.
-  struct Request {
-    int order = 0, generation = 0;
-    std::int64_t amount = 0;
-  };
-
-  static constexpr Duration late = 10min, lag = 5s;
-
-  static ShopProvider::Manners manners(DayOptions::Provider which) {
-    switch (which) {
-      case DayOptions::Provider::refuses_late_requests: return {late, false, lag};
-      case DayOptions::Provider::takes_any_request: return {Duration::max(), false, lag};
-      case DayOptions::Provider::knows_repeats: break;
-    }
-    return {Duration::max(), true, 0s};
-  }
-  bool refuses_late() const { return options_.provider == DayOptions::Provider::refuses_late_requests; }
-  NotFound rule() const {
-    return refuses_late() ? NotFound::proves_not_executed_after(late + lag) : NotFound::means_in_doubt();
-  }
   GuardOptions guard_options() const {
     GuardOptions options;
     options.lease = 1min;
@@ -189,50 +111,6 @@ class ShopDay {
     };
     return options;
   }
-
-  // ---- time ----
-
-  Duration now() const { return clock_.elapsed(); }
-  void at(Duration when, std::function<void()> event) { events_.emplace(when, std::move(event)); }
-  void in(Duration later, std::function<void()> event) { at(now() + later, std::move(event)); }
-  void every(Duration period, const std::function<void()>& event) {
-    in(period, [this, period, event] {
-      event();
-      every(period, event);
-    });
-  }
-
-  /// Also called while callables are under way: that is how they pause.
-  void run_until(Duration end) {
-    while (!events_.empty() && events_.begin()->first <= end) {
-      const auto next = events_.extract(events_.begin());
-      if (next.key() > now()) clock_.advance(next.key() - now());
-      next.mapped()();
-    }
-    if (end > now()) clock_.advance(end - now());
-  }
-
-  // ---- chance ----
-
-  std::uint64_t below(std::uint64_t bound) { return chance_() % bound; }
-  bool one_in(std::uint64_t odds) { return below(odds) == 0; }
-  Duration between(Duration least, Duration most) {
-    return least + Duration(static_cast<Duration::rep>(
-                       below(static_cast<std::uint64_t>((most - least).count()) + 1)));
-  }
-
-  // ---- what is remembered for the end ----
-
-  Order& order_of(int order) { return orders_[static_cast<std::size_t>(order)]; }
-  void relate(int order, const std::string& what) {
-    order_of(order).story += "\n      " + std::to_string(now().count()) + ": " + what;
-  }
-  static int order_number(const IdempotencyKey& key) { return std::stoi(std::string(key.text().substr(6))); }
-  void accuse(int order, const std::string& what) {
-    report_.accusations.push_back(name(order) + ' ' + what + order_of(order).story);
-  }
-  static std::string name(int order) { return "order-" + std::to_string(order); }
-  void note(std::uint64_t what) { report_.history = (report_.history ^ what) * 1099511628211U + 1; }
 
   // ---- the day ----
 
@@ -346,7 +224,7 @@ class ShopDay {
     HostPtr& slot = hosts_[static_cast<std::size_t>(host->number)];
     if (!host->dead() || slot != host) return;
     ++report_.crashes;
-    backend_.crash(chance_());
+    backend_.crash(draw());
     slot = nullptr;
     revive(host->number, between(5s, 4min));
   }
@@ -657,59 +535,13 @@ class ShopDay {
     });
   }
 
-  void judge() {
-    std::map<std::pair<int, int>, int> charges;
-    std::map<std::string, int> charges_of_payment;
-    const std::vector<ShopProvider::Entry> all = provider_.charges();
-    report_.charges = all.size();
-    for (const ShopProvider::Entry& entry : all) {
-      const MoneyRequest& request = entry.request;
-      note(static_cast<std::uint64_t>(request.order));
-      if (++charges[{request.order, request.generation}] == 2 ||
-          ++charges_of_payment[request.provider_key] == 2)
-        accuse(request.order, "was charged twice");
-      for (const Told& told : order_of(request.order).told) {
-        // Who is told that a payment did not happen may ask again with the same key: what an attempt that
-        // begins after that charges is what they asked for. What an earlier one charges, is not.
-        if (told.payment != request.provider_key) continue;
-        if (told.status == Status::not_executed && request.attempt_began < told.moment)
-          accuse(request.order, "was told that nothing happened, and was charged");
-        if (told.status == Status::completed && !told.succeeded)
-          accuse(request.order, "was told that it is declined, and was charged");
-      }
-      // What is not swept yet agrees with the provider's books.
-      const auto found = final_.find(name(request.order));
-      if (found == final_.end()) continue;
-      const Record& record = found->second;
-      const IdempotencyKey& key = order_of(request.order).key;
-      if (paidonce::provider_key(key, record.created_at) != request.provider_key)
-        continue;  // of an earlier payment
-      if (record.state != State::succeeded || record.response != entry.receipt)
-        accuse(request.order, "was charged, and its record says " + std::string(to_string(record.state)));
-    }
-    for (const auto& [order, record] : final_)
-      if (record.state == State::succeeded && !provider_.charge(record.response))
-        accuse(std::stoi(order.substr(6)), "has a record of a charge that was never made");
-    for (const std::string& complaint : watch_.complaints()) report_.accusations.push_back(complaint);
-  }
-
   static constexpr FileFault::Does deaths_[] = {FileFault::Does::dies_before, FileFault::Does::dies_halfway,
                                                 FileFault::Does::dies_within, FileFault::Does::dies_after};
 
-  const DayOptions options_;
-  std::mt19937_64 chance_;
-  ManualClock clock_;
-  ShopProvider provider_;
-  RecordWatch watch_;
   Backend backend_;
-  std::vector<Order> orders_;
   std::vector<HostPtr> hosts_;
-  std::multimap<Duration, std::function<void()>> events_;
   std::map<std::uint64_t, typename Store::Death> holders_;  // by attempt
   std::map<std::uint64_t, Duration> first_seen_, stuck_since_;
-  std::map<std::string, Record> final_;
-  DayReport report_;
-  std::uint64_t moment_ = 0;
   int depth_ = 0, wrong_clock_ = 0;
   bool out_of_service_ = false, quiet_ = false;
 };

@@ -1,108 +1,21 @@
 #pragma once
 // What the hosts of a simulated shop keep their records in: a store that they share, or a file store on a
-// disk in memory; a handle on it that dies at a chosen call; and a watch over all that is written.
+// disk in memory; and a handle on it that dies at a chosen call.
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <set>
-#include <string>
 #include <utility>
-#include <vector>
 
 #include <paidonce/paidonce.hpp>
-#include <paidonce/protocol.hpp>
 
 #include "fault/file_world.hpp"
+#include "fault/record_watch.hpp"
 
 namespace fault {
-
-/// Sees every record that is read or acknowledged, and complains of moves that the protocol does not know.
-class RecordWatch {
- public:
-  void read(const IdempotencyKey& key, const std::optional<Record>& there) {
-    const std::lock_guard lock(mutex_);
-    Seen& seen = seen_[std::string(key.bytes())];
-    if (!there) {
-      if (seen.there && is_unfinished(seen.last)) complain("an unfinished record is gone");
-      seen.there = false;
-      return;
-    }
-    if (seen.last.version > there->version) complain("a version went back");
-    if (seen.last.version == there->version && seen.there && !(seen.last == *there))
-      complain("one version of a record is two");
-    if (seen.there && is_completed(seen.last) && seen.last.created_at == there->created_at &&
-        !(seen.last == *there))
-      complain("a completed record changed");
-    seen.last = *there;
-    seen.there = true;
-  }
-
-  /// `expected` is 0 for an insert.
-  void wrote(const IdempotencyKey& key, Version expected, const Record& record) {
-    const std::lock_guard lock(mutex_);
-    Seen& seen = seen_[std::string(key.bytes())];
-    if (record.version <= seen.last.version) complain("a version did not rise");
-    if (record.version <= expected) complain("a version did not rise above the one that it replaces");
-    const bool knows_the_old_one = seen.there && seen.last.version == expected;
-    if (expected == 0) {
-      if (record.state != State::in_progress || record.attempts != 1) complain("inserted, and not begun");
-    } else if (knows_the_old_one) {
-      const std::string move = wrong_move(seen.last, record);
-      if (!move.empty()) complain(move);
-    }
-    seen.last = record;
-    seen.there = true;
-  }
-
-  std::vector<std::string> complaints() const {
-    const std::lock_guard lock(mutex_);
-    return complaints_;
-  }
-
- private:
-  struct Seen {
-    Record last = {};
-    bool there = false;
-  };
-  static bool is_unfinished(const Record& record) {
-    return record.state == State::in_progress || record.state == State::in_doubt;
-  }
-  static bool is_completed(const Record& record) {
-    return record.state == State::succeeded || record.state == State::declined;
-  }
-  void complain(std::string what) { complaints_.push_back(std::move(what)); }
-
-  /// The table of transitions, once more.
-  static std::string wrong_move(const Record& from, const Record& to) {
-    const bool anew = from.created_at != to.created_at;
-    const bool next = from.attempts + 1 == to.attempts;
-    bool right = false;
-    if (anew) {
-      right = !is_unfinished(from) && to.state == State::in_progress && to.attempts == 1 &&
-              to.created_at > from.created_at;
-    } else if (next) {
-      right = (from.state == State::in_doubt || from.state == State::released) &&
-              to.state == State::in_progress && to.fingerprint == from.fingerprint;
-    } else if (from.attempts == to.attempts && from.attempt_id == to.attempt_id) {
-      right = from.state == State::in_progress ||
-              ((from.state == State::in_doubt || from.state == State::released) && is_completed(to)) ||
-              (from.state == State::in_doubt && to.state == State::released);
-    }
-    if (right) return {};
-    return "a record moved from " + std::string(to_string(from.state)) + " to " +
-           std::string(to_string(to.state));
-  }
-
-  mutable std::mutex mutex_;
-  std::map<std::string, Seen> seen_;
-  std::vector<std::string> complaints_;
-};
 
 /// A host's handle on its store. The host dies at a chosen call, or whenever it is told to; a dead one reads
 /// and writes nothing.
@@ -135,11 +48,13 @@ class HostStore {
   }
   std::optional<Record> insert(const IdempotencyKey& key, const Record& record) {
     begins_(record, dead_);
+    const Trying trying(*this, key, record);
     return live([&] { return inner_.insert(key, record); },
                 [&](const auto& there) { there ? watch_.read(key, there) : watch_.wrote(key, 0, record); });
   }
   bool replace(const IdempotencyKey& key, Version expected, const Record& record) {
     if (record.state == State::in_progress) begins_(record, dead_);
+    const Trying trying(*this, key, record);
     return live([&] { return inner_.replace(key, expected, record); },
                 [&](bool stored) {
                   if (stored) watch_.wrote(key, expected, record);
@@ -159,6 +74,19 @@ class HostStore {
   }
 
  private:
+  /// A write that the host dies in may be stored, and nobody is told.
+  struct Trying {
+    Trying(HostStore& store_of_it, const IdempotencyKey& key_of_it, const Record& record_of_it)
+        : store(store_of_it), key(key_of_it), record(record_of_it), was_dead(*store_of_it.dead_) {}
+    ~Trying() {
+      if (!was_dead && *store.dead_) store.watch_.tried(key, record);
+    }
+    HostStore& store;
+    const IdempotencyKey& key;
+    const Record& record;
+    const bool was_dead;
+  };
+
   template <class Call, class Then>
   auto live(const Call& call, const Then& then) -> decltype(call()) {
     if (dead()) throw Error(errc::store_unavailable, "this host is dead");
