@@ -80,7 +80,9 @@ paidonce::PaymentResult<Charge> StripeClient::find_charge_by_order(const ChargeR
   std::string path = "/v1/charges?limit=100";
   for (bool more = true; more;) {
     const auto reply = connection(url_, api_key_, timeout_).Get(path);
-    if (!reply) throw std::runtime_error("the provider did not answer what it knows of the order");
+    if (!reply)
+      throw std::runtime_error("the provider did not answer what it knows of the order (" +
+                               httplib::to_string(reply.error()) + ")");
     ListPage page = page_of(reply->status, reply->body);
     std::copy_if(page.charges.begin(), page.charges.end(), std::back_inserter(found),
                  [&](const ListedCharge& listed) { return listed.charge.order == request.order; });

@@ -328,7 +328,8 @@ TEST_CASE("a recovery leaves in doubt what nobody answers for, and what it does 
   const ClosedPort nobody;
   const json silent = admin_json(store, {"recover", "--yes", "--gateway", nobody.url()}, 7);
   CHECK(silent.at("unanswered") == 1);
-  CHECK(silent.at("reason").get<std::string>().find("did not answer") != std::string::npos);
+  CHECK(silent.at("reason").get<std::string>().find(
+            "did not answer what it knows of the order (Connection)") != std::string::npos);
   CHECK(silent.at("matching") == 1);
 
   SlowProvider provider;
