@@ -1,7 +1,7 @@
 // The snippets about trying again, and about many payments.
 
-#include <paidonce/digest/key_digest.hpp>
 #include <paidonce/execute_many.hpp>
+#include <paidonce/key_digest.hpp>
 #include <paidonce/paidonce.hpp>
 #include <paidonce/retry/retry.hpp>
 #include <paidonce/testing/instant_timer.hpp>

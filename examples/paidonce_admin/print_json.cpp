@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include <nlohmann/json.hpp>
-#include <paidonce/digest/key_digest.hpp>
+#include <paidonce/key_digest.hpp>
 #include <paidonce/provider_key.hpp>
 
 #include "escape.hpp"

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include <paidonce/digest/key_digest.hpp>
+#include <paidonce/key_digest.hpp>
 #include <paidonce/provider_key.hpp>
 
 #include "escape.hpp"

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include <paidonce/digest/hex.hpp>
-#include <paidonce/digest/key_digest.hpp>
 #include <paidonce/errors.hpp>
+#include <paidonce/key_digest.hpp>
 #include <paidonce/stores/file/recovery.hpp>
 
 #include "escape.hpp"

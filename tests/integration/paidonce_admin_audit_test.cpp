@@ -9,7 +9,7 @@
 
 #include <nlohmann/json.hpp>
 #include <paidonce/audit/chain.hpp>
-#include <paidonce/digest/key_digest.hpp>
+#include <paidonce/key_digest.hpp>
 
 #include "support/catch.hpp"
 #include "support/log_builder.hpp"

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <paidonce/digest/key_digest.hpp>
+#include <paidonce/key_digest.hpp>
 #include <paidonce/paidonce.hpp>
 
 #include "charge.hpp"

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include <paidonce/digest/key_digest.hpp>
+#include <paidonce/key_digest.hpp>
 #include "support/catch.hpp"
 #include "support/log_builder.hpp"
 #include "support/memory_files.hpp"

@@ -19,9 +19,9 @@
 #include <vector>
 
 #include <paidonce/clocks/steady_timer.hpp>
-#include <paidonce/digest/key_digest.hpp>
 #include <paidonce/digest/random.hpp>
 #include <paidonce/guard.hpp>
+#include <paidonce/key_digest.hpp>
 #include <paidonce/protocol.hpp>
 #include <paidonce/recovery/alert.hpp>
 #include <paidonce/recovery/crew.hpp>
