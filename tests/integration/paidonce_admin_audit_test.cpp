@@ -165,7 +165,7 @@ TEST_CASE("a payment that an audit log has no entry of ends with status 1, and w
   none({"show", "--digest", "0123456789abcdef"}, "no entry of this payment\n");
 }
 
-TEST_CASE("--json may stand before the word audit, or anywhere behind it", "[admin][audit]") {
+TEST_CASE("the option --json may stand before the word audit, or anywhere behind it", "[admin][audit]") {
   const AuditLog log;
   const std::string directory = log.directory.string();
   for (const Strings& arguments :
