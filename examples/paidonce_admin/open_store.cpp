@@ -29,7 +29,8 @@ void require_owner(const std::filesystem::path& directory) {
 
 paidonce::FileStore open_store(const std::filesystem::path& directory) {
   try {
-    return paidonce::FileStore(directory);
+    // What is done here is brief: nothing else is to move records meanwhile, which a sweep would pass over.
+    return paidonce::FileStore(directory, {.housekeeping = paidonce::Housekeeping::by_hand});
   } catch (const paidonce::Error& error) {
     if (error.code() != paidonce::errc::store_busy) throw;
     throw Refusal(Exit::in_use,

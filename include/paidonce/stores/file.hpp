@@ -99,7 +99,8 @@ class BasicFileStore {
   void scan(const ScanFilter& filter, Visitor&& visitor);
 
   /// Erases completed records, and released ones without a checkpoint, whose `expires_at` has come by `now`,
-  /// durably. Goes on where the last call stopped, so that many small calls come round to every record.
+  /// durably. Goes on where the last call stopped, so that many small calls come round to every record. One
+  /// that is being written at the moment, by a compaction too, is left for the next round.
   std::size_t erase_expired(Timestamp now, std::size_t limit);
 
   /// Whether the process that began this attempt is dead, for records in progress and in doubt: the attempt
