@@ -237,7 +237,7 @@ class Payment {
 
   [[gnu::cold]] void decide_without_payment(Timestamp now, protocol::Holder holder) {
     const bool by_a_person = terms_.purpose == Purpose::resolve;
-    if (by_a_person && terms_.attempt_id != 0 && terms_.attempt_id != record_.attempt_id)
+    if (by_a_person && terms_.only_attempt != 0 && terms_.only_attempt != record_.attempt_id)
       return fail_wrong_state("another attempt has begun since this payment was looked at: look again");
     const bool may_act = by_a_person || lock_asked_;
     switch (record_.state) {

@@ -45,7 +45,8 @@ struct Terms {
   protocol::DoubtRule doubt_rule = {};
   FirstLook first_look = FirstLook::under_lock;
   Admission admission = Admission::free;
-  std::uint64_t attempt_id = 0;  ///< to pay: fresh and random; to resolve: the only one to touch, 0 for any
+  std::uint64_t attempt_id = 0;    ///< fresh and random
+  std::uint64_t only_attempt = 0;  ///< to resolve: the attempt that the person looked at; 0 for any
   std::string_view amount = {}, description = {};
   std::string_view annotation = {};  ///< who settles this, and why; goes into the record's note
 };

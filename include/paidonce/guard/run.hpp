@@ -81,10 +81,9 @@ class IdempotencyGuard<S, L, C, O>::OneCall {
   flow::Payment payment_;
   Steady::time_point deadline_{};
   Duration waited_{0};
-  detail::BootTime began_writing_ = 0;
-  detail::BootTime began_recording_ = 0;  // these two only where the observer measures time
-  events::Times times_ = {};
-  Version fence_ = 0;  // of the attempt that this call ran
+  detail::BootTime began_writing_ = 0, began_recording_ = 0;
+  events::Times times_ = {};  // these, and what began recording, only where the observer measures time
+  Version fence_ = 0;         // of the attempt that this call ran
 };
 
 template <Store S, Lock L, Clock C, Observer O>
@@ -337,7 +336,8 @@ flow::Terms IdempotencyGuard<S, L, C, O>::terms_of(const Call& call, const detai
   terms.wait = timing.wait;
   terms.doubt_rule = {call.means, options_.provider_remembers};
   terms.first_look = detail::has_local_find<S>() ? flow::FirstLook::before_lock : flow::FirstLook::under_lock;
-  terms.attempt_id = call.purpose == flow::Purpose::pay ? detail::random_u64() : call.attempt_id;
+  if (call.purpose == flow::Purpose::pay) terms.attempt_id = detail::random_u64();
+  terms.only_attempt = call.attempt_id;
   if (const CallOptions* own = call.options) {
     if (own->refuse_if) terms.admission = flow::Admission::asked;
     terms.amount = own->amount;
