@@ -102,6 +102,19 @@ struct Refusing {
   void scan(const ScanFilter& filter, auto&& visitor) { store.scan(filter, visitor); }
 };
 
+/// Throws what is no exception.
+struct Odd {
+  MemoryStore& store;
+  std::optional<Record> find(const IdempotencyKey&) { throw 7; }
+  std::optional<Record> insert(const IdempotencyKey& of, const Record& record) {
+    return store.insert(of, record);
+  }
+  bool replace(const IdempotencyKey& of, Version expected, const Record& record) {
+    return store.replace(of, expected, record);
+  }
+  void scan(const ScanFilter& filter, auto&& visitor) { store.scan(filter, visitor); }
+};
+
 }  // namespace
 
 TEST_CASE(
@@ -712,6 +725,19 @@ TEST_CASE("a release that the store did not take failed, and is no answer that s
   CHECK(report.in_doubt == 0);
   CHECK(report.failure.find("the disk is gone") != std::string::npos);
   CHECK(world.state() == State::in_doubt);
+}
+
+TEST_CASE("a failure that is no exception is told, too, and its payment is asked about later",
+          "[recovery][recover]") {
+  World world;
+  world.put_in_doubt();
+  IdempotencyGuard guard(Odd{world.store}, KeyedMutex(), world.clock);
+  Recovery recovery(
+      guard, [](const Doubt&) -> Text { return succeeded("?"); }, quick(), world.clock);
+  const RecoveryReport report = recovery.run();
+  CHECK(report.failed == 1);
+  CHECK_FALSE(report.failure.empty());
+  CHECK(recovery.run().not_due == 1);
 }
 
 TEST_CASE("recovery looks only after the payments that it is told to", "[recovery][recover]") {

@@ -106,8 +106,6 @@ class OpenDoubts {
     return settled;
   }
 
-  std::size_t size() const noexcept { return known_.size(); }
-
  private:
   struct Known {
     std::uint64_t attempt_id = 0;

@@ -13,6 +13,7 @@
 #include <exception>
 #include <mutex>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -254,6 +255,8 @@ void Recovery<Guard, Ask, T>::settle(const IdempotencyKey& key) noexcept {
       tell(key, outcome, provider);
     } catch (const std::exception& failure) {
       fail(key, failure);
+    } catch (...) {
+      fail(key, std::runtime_error("the store, the lock or the clock threw what is no std::exception"));
     }
   } catch (...) {  // there is no memory even to say so
     std::lock_guard lock(mutex_);

@@ -22,8 +22,10 @@ struct SweepOptions {
 /// What a sweep did.
 struct SweepReport {
   std::size_t erased = 0;
-  std::size_t batches = 0;            ///< calls to the store that returned
-  bool finished = false;              ///< nothing was left that had expired
+  std::size_t batches = 0;  ///< calls to the store that returned
+  /// The store found no more to erase: nothing is left that had expired but for what was being written at
+  /// that moment, which the next sweep finds.
+  bool finished = false;
   bool paused_for_clock = false;      ///< it ended because wall clock and timer disagree
   std::optional<Error> failure = {};  ///< it ended because the store cannot do it now
 };
