@@ -36,5 +36,44 @@ package nlohmann-json3-dev (apt-get install nlohmann-json3-dev); vcpkg: the feat
 or the port nlohmann-json; Conan: the option paidonce/*:with_json=True, or the package nlohmann_json; or set \
 nlohmann_json_ROOT to where it is." PARENT_SCOPE)
     endif()
+
+  elseif(component STREQUAL "sqlite")
+    # CMake 4.3 calls the target SQLite3::SQLite3.
+    if(NOT TARGET SQLite::SQLite3)
+      find_package(SQLite3 3.35 QUIET ${ARGN})
+      if(NOT TARGET SQLite::SQLite3 AND TARGET SQLite3::SQLite3)
+        add_library(SQLite::SQLite3 ALIAS SQLite3::SQLite3)
+      endif()
+    endif()
+    if(NOT TARGET SQLite::SQLite3)
+      set(${problem} "paidonce's component sqlite needs SQLite 3.35 or newer. Any of these brings it: the Debian package \
+libsqlite3-dev (apt-get install libsqlite3-dev); vcpkg: the feature \"sqlite\" of the port paidonce, or the port \
+sqlite3; Conan: the option paidonce/*:with_sqlite=True, or the package sqlite3; or set SQLite3_ROOT to where it is." PARENT_SCOPE)
+    endif()
+
+  elseif(component STREQUAL "postgres")
+    if(NOT TARGET PostgreSQL::PostgreSQL)
+      find_package(PostgreSQL QUIET ${ARGN})
+    endif()
+    if(NOT TARGET PostgreSQL::PostgreSQL)
+      set(${problem} "paidonce's component postgres needs libpq 14 or newer, PostgreSQL's client library. Any of these \
+brings it: the Debian package libpq-dev (apt-get install libpq-dev); vcpkg: the feature \"postgres\" of the port \
+paidonce, or the port libpq; Conan: the option paidonce/*:with_postgres=True, or the package libpq; or set \
+PostgreSQL_ROOT to where it is." PARENT_SCOPE)
+    endif()
+
+  elseif(component MATCHES "^orders")
+    set(needed money)
+    string(REGEX MATCH "^orders_(.+)$" store "${component}")
+    if(store)
+      list(APPEND needed ${CMAKE_MATCH_1})
+    endif()
+    foreach(each IN LISTS needed)
+      paidonce_find_dependencies(${each} missing ${ARGN})
+      if(NOT missing STREQUAL "")
+        set(${problem} "${missing}" PARENT_SCOPE)
+        return()
+      endif()
+    endforeach()
   endif()
 endfunction()
