@@ -1,0 +1,209 @@
+#pragma once
+// Operations of many callers, made in few round trips or commits. Callers queue what they want done; one of
+// them takes all that is queued, up to a batch, has it done, and tells the others. Batches of several lanes,
+// a connection each, run beside one another. One caller alone does its own operation at once: nobody lingers
+// for others who may not come.
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include <sched.h>
+
+#include <paidonce/detail/signals_blocked.hpp>
+
+namespace paidonce::inline v1::detail {
+
+/// What a caller wants done, base of the stores' own. It lives on the caller's stack until it is done.
+class CombinedOperation {
+ public:
+  explicit CombinedOperation(std::string_view the_key) noexcept : key(the_key) {}
+  CombinedOperation(const CombinedOperation&) = delete;
+  CombinedOperation& operator=(const CombinedOperation&) = delete;
+
+  const std::string_view key;  ///< no two operations of a batch have the same
+  /// Set by whoever executes the batch where this operation alone failed; thrown to its caller.
+  std::exception_ptr failure = {};
+
+ private:
+  template <class>
+  friend class Combiner;
+  enum State : std::uint32_t { waiting, asleep, leading, done };
+
+  CombinedOperation* next_ = nullptr;          // in the queue, later in its batch
+  std::size_t lane_ = 0;                       // where it leads
+  std::atomic<std::uint32_t> state_{waiting};  // one futex word for each caller
+};
+
+/// `Operation` derives from `CombinedOperation`. Thread-safe; outlives all calls.
+template <class Operation>
+class Combiner {
+ public:
+  /// Up to `lanes` batches at once, of at most `most` operations each; both at least 1. Nothing is allocated
+  /// after this.
+  Combiner(std::size_t lanes, std::size_t most) : most_(most), lanes_(lanes) {
+    free_lanes_.reserve(lanes);
+    for (std::size_t lane = lanes; lane-- > 0;) {
+      free_lanes_.push_back(lane);
+      lanes_[lane].batch.reserve(most);
+    }
+  }
+  Combiner(const Combiner&) = delete;
+  Combiner& operator=(const Combiner&) = delete;
+
+  /// Returns once the operation was done, in a batch of this caller or another's; throws its failure.
+  /// `execute(batch, lane)` does a `std::span<Operation* const>` in the order of its keys, which all differ,
+  /// and is called by one thread for each lane at a time. What it throws is the failure of all of the batch.
+  /// The caller cannot be cancelled meanwhile: others wait for what it does.
+  template <class Execute>
+  void run(Operation& operation, const Execute& execute) {
+    const NotCancellable whole;
+    queue(operation);
+    std::uint32_t state = operation.state_.load(std::memory_order_acquire);
+    while (state != CombinedOperation::done) {
+      if (state == CombinedOperation::leading) {
+        lead(operation, execute);
+        break;
+      }
+      if (state == CombinedOperation::waiting &&
+          !operation.state_.compare_exchange_strong(state, CombinedOperation::asleep,
+                                                    std::memory_order_acq_rel))
+        continue;
+      operation.state_.wait(CombinedOperation::asleep, std::memory_order_acquire);
+      state = operation.state_.load(std::memory_order_acquire);
+    }
+    if (operation.failure) std::rethrow_exception(operation.failure);
+  }
+
+  /// How many batches were done, and operations in them: what combining gains.
+  struct Counts {
+    std::uint64_t batches = 0, operations = 0;
+  };
+  Counts counts() const noexcept {
+    return {batches_.load(std::memory_order_relaxed), operations_.load(std::memory_order_relaxed)};
+  }
+
+  /// How many wait for a lane at the moment.
+  std::size_t queued() const noexcept { return queued_.load(std::memory_order_relaxed); }
+
+ private:
+  /// How often a leader lets others run, so that those whom the last batch answered can queue again.
+  static constexpr int most_yields = 16;
+
+  struct Lane {
+    std::vector<Operation*> batch = {};
+    std::size_t last = 0;  // size of its last batch
+  };
+
+  /// Leads at once where a lane is free.
+  void queue(Operation& operation) noexcept {
+    const std::lock_guard hold(mutex_);
+    if (!free_lanes_.empty()) {
+      operation.lane_ = free_lanes_.back();
+      free_lanes_.pop_back();
+      operation.state_.store(CombinedOperation::leading, std::memory_order_relaxed);
+      return;
+    }
+    (first_ ? newest_->next_ : first_) = &operation;
+    newest_ = &operation;
+    queued_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  template <class Execute>
+  void lead(Operation& own, const Execute& execute) noexcept {
+    Lane& lane = lanes_[own.lane_];
+    gather(lane);
+    {
+      const std::lock_guard hold(mutex_);
+      take(lane.batch, own);
+    }
+    lane.last = lane.batch.size();
+    batches_.fetch_add(1, std::memory_order_relaxed);
+    operations_.fetch_add(lane.last, std::memory_order_relaxed);
+    try {
+      execute(std::span<Operation* const>(lane.batch), own.lane_);
+    } catch (...) {
+      for (Operation* const each : lane.batch) each->failure = std::current_exception();
+    }
+    end(lane.batch, own);
+  }
+
+  void gather(const Lane& lane) const noexcept {
+    for (int yields = 0; yields < most_yields; ++yields) {
+      if (queued_.load(std::memory_order_relaxed) + 1 >= lane.last) return;
+      ::sched_yield();
+    }
+  }
+
+  /// Under the mutex. The leader's own operation, and of those queued the first whose keys differ.
+  void take(std::vector<Operation*>& batch, Operation& own) noexcept {
+    batch.assign(1, &own);
+    CombinedOperation** at = &first_;
+    CombinedOperation* stays = nullptr;  // the last one that does
+    while (*at && batch.size() < most_) {
+      Operation* const each = static_cast<Operation*>(*at);
+      const auto place = std::lower_bound(batch.begin(), batch.end(), each,
+                                          [](const auto* a, const auto* b) { return a->key < b->key; });
+      if (place != batch.end() && (*place)->key == each->key) {
+        stays = each;
+        at = &each->next_;
+        continue;
+      }
+      *at = each->next_;
+      batch.insert(place, each);
+      queued_.fetch_sub(1, std::memory_order_relaxed);
+    }
+    if (!*at) newest_ = stays;
+  }
+
+  /// Hands the lane on, then tells the others of the batch, which are gone once told; the lane's memory
+  /// belongs to the next leader by then.
+  void end(const std::vector<Operation*>& batch, Operation& own) noexcept {
+    CombinedOperation* told = nullptr;
+    for (Operation* const each : batch) {
+      if (each == &own) continue;
+      each->next_ = told;
+      told = each;
+    }
+    CombinedOperation* next_leader = nullptr;
+    {
+      const std::lock_guard hold(mutex_);
+      if (first_) {
+        next_leader = first_;
+        first_ = first_->next_;
+        next_leader->lane_ = own.lane_;
+        queued_.fetch_sub(1, std::memory_order_relaxed);
+      } else {
+        free_lanes_.push_back(own.lane_);
+      }
+    }
+    if (next_leader) wake(*next_leader, CombinedOperation::leading);
+    while (told) {
+      CombinedOperation* const next = told->next_;
+      wake(*told, CombinedOperation::done);
+      told = next;
+    }
+  }
+
+  static void wake(CombinedOperation& operation, CombinedOperation::State state) noexcept {
+    std::atomic<std::uint32_t>& word = operation.state_;
+    if (word.exchange(state, std::memory_order_acq_rel) == CombinedOperation::asleep) word.notify_one();
+  }
+
+  const std::size_t most_;
+  std::mutex mutex_;
+  CombinedOperation* first_ = nullptr;   // queued
+  CombinedOperation* newest_ = nullptr;  // of these, where there are any
+  std::vector<std::size_t> free_lanes_;
+  std::vector<Lane> lanes_;
+  std::atomic<std::size_t> queued_{0};
+  std::atomic<std::uint64_t> batches_{0}, operations_{0};
+};
+
+}  // namespace paidonce::inline v1::detail

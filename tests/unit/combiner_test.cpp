@@ -1,0 +1,171 @@
+#include <paidonce/stores/combine/combiner.hpp>
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/catch.hpp"
+
+using namespace paidonce;
+
+namespace {
+
+struct Add : detail::CombinedOperation {
+  using CombinedOperation::CombinedOperation;
+  int sum = 0;
+};
+using Batch = std::span<Add* const>;
+
+/// Holds batches back until they are let go.
+class Gate {
+ public:
+  void pass() {
+    std::unique_lock lock(mutex_);
+    ++came_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return open_; });
+  }
+  void await(int callers) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return came_ >= callers; });
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int came_ = 0;
+  bool open_ = false;
+};
+
+bool sorted_and_distinct(Batch batch) {
+  for (std::size_t i = 1; i < batch.size(); ++i)
+    if (batch[i - 1]->key >= batch[i]->key) return false;
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("a caller alone is a batch of its own", "[combiner]") {
+  detail::Combiner<Add> combiner(2, 8);
+  for (int i = 0; i < 3; ++i) {
+    Add add("key");
+    combiner.run(add, [](Batch batch, std::size_t) {
+      REQUIRE(batch.size() == 1);
+      batch[0]->sum = 1;
+    });
+    CHECK(add.sum == 1);
+  }
+  CHECK(combiner.counts().batches == 3);
+  CHECK(combiner.counts().operations == 3);
+}
+
+TEST_CASE("what a batch throws is the failure of all of it, and of nobody else", "[combiner]") {
+  detail::Combiner<Add> combiner(1, 8);
+  Add add("key");
+  CHECK_THROWS_AS(combiner.run(add, [](Batch, std::size_t) { throw std::runtime_error("no"); }),
+                  std::runtime_error);
+  Add after("key");
+  combiner.run(after, [](Batch, std::size_t) {});
+  CHECK_FALSE(after.failure);
+}
+
+TEST_CASE("an operation that fails alone fails alone", "[combiner]") {
+  detail::Combiner<Add> combiner(1, 8);
+  Gate gate;
+  std::thread first([&] {
+    Add add("first");
+    combiner.run(add, [&](Batch, std::size_t) { gate.pass(); });
+  });
+  gate.await(1);
+  const auto execute = [](Batch batch, std::size_t) {
+    for (Add* const each : batch)
+      if (each->key == "bad") each->failure = std::make_exception_ptr(std::runtime_error("bad"));
+  };
+  std::atomic<int> failed{0}, fine{0};
+  std::vector<std::thread> threads;
+  for (const char* key : {"a", "bad", "c"})
+    threads.emplace_back([&, key] {
+      Add add(key);
+      try {
+        combiner.run(add, execute);
+        ++fine;
+      } catch (const std::runtime_error&) {
+        ++failed;
+      }
+    });
+  gate.open();
+  first.join();
+  for (std::thread& thread : threads) thread.join();
+  CHECK(failed == 1);
+  CHECK(fine == 2);
+}
+
+TEST_CASE("many callers are done once each, their keys sorted and distinct, lanes one at a time",
+          "[combiner]") {
+  constexpr std::size_t lanes = 3, most = 5;
+  detail::Combiner<Add> combiner(lanes, most);
+  std::atomic<int> busy[lanes] = {};
+  std::atomic<bool> wrong{false};
+  std::mutex mutex;
+  std::map<std::string, int, std::less<>> sums;
+  const auto execute = [&](Batch batch, std::size_t lane) {
+    if (busy[lane].exchange(1) != 0 || batch.size() > most || !sorted_and_distinct(batch)) wrong = true;
+    {
+      const std::lock_guard lock(mutex);
+      for (Add* const each : batch) each->sum = ++sums[std::string(each->key)];
+    }
+    busy[lane] = 0;
+  };
+  constexpr int each_thread = 400;
+  std::vector<std::thread> threads;
+  for (int number = 0; number < 12; ++number)
+    threads.emplace_back([&, number] {
+      for (int i = 0; i < each_thread; ++i) {
+        const std::string key = std::to_string((number * 7 + i) % 9);  // often the same as somebody else's
+        Add add(key);
+        combiner.run(add, execute);
+        if (add.sum == 0) wrong = true;
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  CHECK_FALSE(wrong);
+  int all = 0;
+  for (const auto& [key, sum] : sums) all += sum;
+  CHECK(all == 12 * each_thread);
+  CHECK(combiner.counts().operations == 12 * each_thread);
+}
+
+TEST_CASE("those that wait while a batch runs share the next one", "[combiner]") {
+  detail::Combiner<Add> combiner(1, 8);
+  Gate gate;
+  std::thread first([&] {
+    Add add("first");
+    combiner.run(add, [&](Batch, std::size_t) { gate.pass(); });
+  });
+  gate.await(1);
+  std::vector<std::thread> threads;
+  std::atomic<std::size_t> largest{0};
+  for (const char* key : {"a", "a", "b", "c"})
+    threads.emplace_back([&, key] {
+      Add add(key);
+      combiner.run(add, [&](Batch batch, std::size_t) {
+        if (batch.size() > largest) largest = batch.size();
+      });
+    });
+  while (combiner.queued() < 4) std::this_thread::yield();
+  gate.open();
+  first.join();
+  for (std::thread& thread : threads) thread.join();
+  CHECK(largest == 3);  // two of "a" are never in one batch
+  CHECK(combiner.counts().batches == 3);
+}
