@@ -225,5 +225,6 @@ Outcome<R> IdempotencyGuard<S, L, C, O>::execute_as(const IdempotencyKey& key, c
 
 }  // namespace paidonce::inline v1
 
+#include <paidonce/guard/resolve.hpp>
 #include <paidonce/guard/run.hpp>
 #include <paidonce/guard/transaction.hpp>

@@ -322,6 +322,40 @@ TEST_CASE("a transaction within a transaction under the same key is refused", "[
   CHECK(world.runs == 1);
 }
 
+namespace {
+
+/// Keeps the times of the last payment.
+struct Stopwatch {
+  static constexpr bool measures_time = true;
+  events::Times* times;
+
+  void on(const events::Completed& completed) noexcept { *times = completed.times; }
+  void on(const events::InDoubt& doubt) noexcept { *times = doubt.times; }
+  void on(const auto&) noexcept {}
+};
+
+}  // namespace
+
+TEST_CASE("what a transaction took is measured for observers that ask for it", "[guard][transaction]") {
+  Bank bank(TransactionalMemoryStoreOptions{.lock_timeout = Duration(1)});
+  ManualClock clock;
+  events::Times times;
+  IdempotencyGuard<Bank&, KeyedMutex, ManualClock&, Stopwatch> guard(bank, {}, clock, {}, Stopwatch{&times});
+  constexpr std::chrono::microseconds payment(200);
+  const auto ends = GENERATE(CommitFate::done, CommitFate::fails, CommitFate::reply_lost, CommitFate::hangs);
+  bank.next_commit(ends);
+  (void)guard.execute_in_transaction(key, request, [&](Attempt&, Transaction&) -> std::string {
+    const auto end = detail::boot_now() + std::chrono::nanoseconds(payment).count();
+    while (detail::boot_now() < end) {
+    }
+    return "booked";
+  });
+  CHECK(times.beginning.count() > 0);
+  CHECK(times.paying >= payment);
+  CHECK(times.paying < std::chrono::hours(1));
+  if (ends == CommitFate::hangs) CHECK(times.recording >= Duration(1));  // the write that conflicts waited
+}
+
 TEST_CASE("no transaction is begun after a shutdown", "[guard][transaction]") {
   World world;
   world.guard.shut_down();

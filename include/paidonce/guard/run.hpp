@@ -17,8 +17,14 @@ class IdempotencyGuard<S, L, C, O>::OneCall {
   }
 
   /// For a flow that was driven elsewhere and only has to be answered.
-  OneCall(IdempotencyGuard& guard, const Call& call, const flow::Terms& terms, flow::Payment&& payment)
-      : guard_(guard), call_(call), terms_(terms), payment_(std::move(payment)) {}
+  OneCall(IdempotencyGuard& guard, const Call& call, const flow::Terms& terms, flow::Payment&& payment,
+          const events::Times& times, detail::BootTime began_recording)
+      : guard_(guard),
+        call_(call),
+        terms_(terms),
+        payment_(std::move(payment)),
+        began_recording_(began_recording),
+        times_(times) {}
 
   detail::Answer run();
   detail::Answer end();
@@ -299,8 +305,7 @@ detail::Answer IdempotencyGuard<S, L, C, O>::OneCall::end() {
   if (replayed && record.response_format != call_.format)
     throw Error(errc::unsupported_format,
                 "the stored response is in another format than this call's result type: call it with the "
-                "type that it "
-                "was paid with");
+                "type that it was paid with");
   if constexpr (detail::measures_time<O>())
     if (began_recording_ != 0)
       times_.recording = std::chrono::nanoseconds(detail::boot_now() - began_recording_);
@@ -353,48 +358,6 @@ void IdempotencyGuard<S, L, C, O>::refuse_when_shutting_down() const {
     throw Error(
         errc::shutting_down,
         "this guard takes no new calls and ends its waits: repeat the call, with the same key, later");
-}
-
-template <Store S, Lock L, Clock C, Observer O>
-detail::Answer IdempotencyGuard<S, L, C, O>::resolve_as(const Resolved& resolved, Report report,
-                                                        detail::Inquiry& said, std::string_view format,
-                                                        std::string_view actor, std::string_view why) {
-  const char* what = report == Report::succeeded      ? "resolved as succeeded by "
-                     : report == Report::declined     ? "resolved as declined by "
-                     : report == Report::not_executed ? "released by "
-                                                      : nullptr;
-  if (!what)
-    throw Error(errc::invalid_options,
-                "resolve takes succeeded, declined or not_executed: a person's doubt settles nothing");
-  std::string annotation = what;
-  annotation.append(actor).append(": ").append(why);
-  Call call{resolved.key, nullptr, nullptr, format, said};
-  call.attempt_id = resolved.attempt_id;
-  call.purpose = flow::Purpose::resolve;
-  call.annotation = annotation;
-  return run(call);
-}
-
-template <Store S, Lock L, Clock C, Observer O>
-void IdempotencyGuard<S, L, C, O>::resolve(const IdempotencyKey& key, State state, std::string_view bytes,
-                                           std::string_view format, std::string_view actor,
-                                           std::string_view why, std::uint64_t attempt_id) {
-  if (state == State::in_progress || state == State::in_doubt)
-    throw Error(errc::invalid_options, "resolve takes State::succeeded, State::declined or State::released");
-  detail::RawInquiry inquiry;
-  flow::Said& raw = inquiry.said;
-  raw.report = state == State::succeeded  ? Report::succeeded
-               : state == State::declined ? Report::declined
-                                          : Report::not_executed;
-  if (state != State::released) {
-    raw.state_of_response = state;
-    raw.response = bytes;
-    raw.response_format = format;
-  }
-  const detail::Answer answer = resolve_as({key, attempt_id}, raw.report, inquiry, format, actor, why);
-  if (answer.ending.status != Status::completed && answer.ending.status != Status::not_executed)
-    throw Error(errc::store_unavailable,
-                "nothing was resolved, or nobody knows: look at the payment again, then repeat the call");
 }
 
 }  // namespace paidonce::inline v1

@@ -43,10 +43,15 @@ detail::Answer IdempotencyGuard<S, L, C, O>::run_in_transaction(const Call& call
         protocol::DoubtRule::Means::none;  // a provider's memory says nothing of a transaction
     flow::Payment payment(terms);
     flow::Said& said = payment.to_be_said();
-    Record begun;                 // this attempt's begin record, which the transaction alone can see
-    std::optional<Version> over;  // the version that it was written over; null where there was none
+    Record begun;               // this attempt's begin record, which the transaction alone can see
+    bool over_another = false;  // whether it was written over a record, and of which version
+    Version over = 0;
     bool entered = false;
     bool started = false;
+    events::Times times;  // these only where the observer measures time
+    [[maybe_unused]] detail::BootTime began_writing = 0;
+    detail::BootTime began_recording = 0;
+    if constexpr (detail::measures_time<O>()) began_writing = detail::boot_now();
     const auto body = [&](Transaction& transaction) {
       // The callable is run once. A store that would run it again has undone all of it, or lost the commit's
       // reply.
@@ -62,12 +67,15 @@ detail::Answer IdempotencyGuard<S, L, C, O>::run_in_transaction(const Call& call
           }
           case flow::Ask::lock: payment.locked(flow::Obtained::yes, clock_.now()); break;
           case flow::Ask::insert:
-            over.reset();
+            over_another = false;
             payment.inserted(transaction.insert(call.key, payment.record()), clock_.now(),
                              protocol::Holder::may_live);
             break;
           case flow::Ask::replace:
-            if (!payment.began()) over = payment.expected();
+            if (!payment.began()) {
+              over_another = true;
+              over = payment.expected();
+            }
             payment.replaced(transaction.replace(call.key, payment.expected(), payment.record()),
                              clock_.now());
             break;
@@ -77,7 +85,16 @@ detail::Answer IdempotencyGuard<S, L, C, O>::run_in_transaction(const Call& call
             detail::TransactionAttempt attempt(call.key, payment.running(), timing.lease);
             detail::AboutTransaction<Transaction> about{attempt, transaction};
             started = true;
+            if constexpr (detail::measures_time<O>()) {
+              const detail::BootTime paying = detail::boot_now();
+              times.beginning = std::chrono::nanoseconds(paying - began_writing);
+              began_writing = paying;
+            }
             detail::ask_to_pay(call.inquiry, attempt, &about, said);
+            if constexpr (detail::measures_time<O>()) {
+              began_recording = detail::boot_now();
+              times.paying = std::chrono::nanoseconds(began_recording - began_writing);
+            }
             if (said.report == Report::not_executed || said.cause) throw detail::RollBack{};
             payment.paid(clock_.now());
             break;
@@ -92,7 +109,7 @@ detail::Answer IdempotencyGuard<S, L, C, O>::run_in_transaction(const Call& call
     const auto rolled_back = [&](std::exception_ptr cause) {
       if (begun.state == State::in_progress) {
         protocol::release(begun, flow::copy_of(said.reason), begun.updated_at, timing.retention);
-        observer_.on(events::Completed{call.key, begun});  // as it would have been recorded
+        observer_.on(events::Completed{call.key, begun, times});  // as it would have been recorded
       }
       flow::Ending ending;
       ending.status = Status::not_executed;
@@ -119,8 +136,8 @@ detail::Answer IdempotencyGuard<S, L, C, O>::run_in_transaction(const Call& call
         protocol::release(never, "its transaction did not commit", clock_.now(), timing.retention);
         std::optional<Record> there;
         bool went_in = false;
-        if (over) {
-          went_in = store_.replace(call.key, *over, never);
+        if (over_another) {
+          went_in = store_.replace(call.key, over, never);
           if (!went_in) there = store_.find(call.key);
         } else {
           there = store_.insert(call.key, never);
@@ -134,7 +151,7 @@ detail::Answer IdempotencyGuard<S, L, C, O>::run_in_transaction(const Call& call
         payment.broke_off();
       }
     }
-    return OneCall(*this, call, terms, std::move(payment)).end();
+    return OneCall(*this, call, terms, std::move(payment), times, began_recording).end();
   } else {
     static_cast<void>(call);
     throw Error(errc::invalid_options, "this store has no transactions");
