@@ -174,6 +174,20 @@ TEST_CASE("a booking that says that it was not executed is rolled back", "[guard
   world.check_settled();
 }
 
+TEST_CASE("a booking that says that it is in doubt is committed so, for a person to resolve",
+          "[guard][transaction]") {
+  World world;
+  const auto outcome = world.book([]() -> PaymentResult<std::string> { return in_doubt("who knows"); });
+  CHECK(outcome.status() == Status::in_doubt);
+  CHECK(outcome.reason() == "who knows");
+  CHECK(world.rows() == 1);
+  CHECK(world.record()->state == State::in_doubt);
+  CHECK(world.book().status() == Status::in_doubt);
+  CHECK(world.runs == 1);
+  CHECK(world.guard.resolve<std::string>(key, succeeded("booked"), "ada", "it was").succeeded());
+  CHECK(world.book().replayed());
+}
+
 TEST_CASE("a transaction has neither provider key nor checkpoint nor lease", "[guard][transaction]") {
   World world;
   const auto outcome =
