@@ -9,6 +9,7 @@
 
 #include <sqlite3.h>
 
+#include "elsewhere.hpp"
 #include "support/catch.hpp"
 #include "support/scratch_directory.hpp"
 
@@ -72,15 +73,10 @@ TEST_CASE("a booking and its record commit together", "[docs][sqlite]") {
 }
 
 TEST_CASE("a guard over SQLite takes one line", "[docs][sqlite]") {
-  ScratchDirectory scratch;
-  const auto before = std::filesystem::current_path();
-  std::filesystem::current_path(scratch.path());
-  {
-    // [sqlite]
-    IdempotencyGuard guard{SqliteStore{"payments.db"}};
-    // [/sqlite]
-    CHECK(guard.execute(IdempotencyKey{"shop", "1"}, fingerprint("1"), [] { return 1; }).succeeded());
-    CHECK(std::filesystem::exists("payments.db"));
-  }
-  std::filesystem::current_path(before);
+  const integration::ElsewhereForNow elsewhere;
+  // [sqlite]
+  IdempotencyGuard guard{SqliteStore{"payments.db"}};
+  // [/sqlite]
+  CHECK(guard.execute(IdempotencyKey{"shop", "1"}, fingerprint("1"), [] { return 1; }).succeeded());
+  CHECK(std::filesystem::exists("payments.db"));
 }
