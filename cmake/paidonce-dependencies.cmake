@@ -1,8 +1,8 @@
 # paidonce_find_dependencies(<component> <variable> [GLOBAL])
 #
 # Searches what the component needs from others. The variable becomes empty, or a sentence that says what is
-# missing and how to get it. Used by the build (where what is
-# found must be visible to the whole project: GLOBAL) and by the installed package alike.
+# missing and how to get it. Used by the build (where what is found must be visible to the whole project: GLOBAL)
+# and by the installed package alike.
 function(paidonce_find_dependencies component problem)
   set(${problem} "" PARENT_SCOPE)
 
@@ -38,12 +38,14 @@ nlohmann_json_ROOT to where it is." PARENT_SCOPE)
     endif()
 
   elseif(component STREQUAL "sqlite")
-    # CMake 4.3 calls the target SQLite3::SQLite3.
-    if(NOT TARGET SQLite::SQLite3)
+    if(NOT TARGET SQLite::SQLite3 AND NOT TARGET SQLite3::SQLite3)
       find_package(SQLite3 3.35 QUIET ${ARGN})
-      if(NOT TARGET SQLite::SQLite3 AND TARGET SQLite3::SQLite3)
-        add_library(SQLite::SQLite3 ALIAS SQLite3::SQLite3)
-      endif()
+    endif()
+    # CMake 4.3 calls the target SQLite3::SQLite3, and others did before: an installation by one is read by the other.
+    if(NOT TARGET SQLite::SQLite3 AND TARGET SQLite3::SQLite3)
+      add_library(SQLite::SQLite3 ALIAS SQLite3::SQLite3)
+    elseif(NOT TARGET SQLite3::SQLite3 AND TARGET SQLite::SQLite3)
+      add_library(SQLite3::SQLite3 ALIAS SQLite::SQLite3)
     endif()
     if(NOT TARGET SQLite::SQLite3)
       set(${problem} "paidonce's component sqlite needs SQLite 3.35 or newer. Any of these brings it: the Debian package \
@@ -53,7 +55,7 @@ sqlite3; Conan: the option paidonce/*:with_sqlite=True, or the package sqlite3; 
 
   elseif(component STREQUAL "postgres")
     if(NOT TARGET PostgreSQL::PostgreSQL)
-      find_package(PostgreSQL QUIET ${ARGN})
+      find_package(PostgreSQL 14 QUIET ${ARGN})
     endif()
     if(NOT TARGET PostgreSQL::PostgreSQL)
       set(${problem} "paidonce's component postgres needs libpq 14 or newer, PostgreSQL's client library. Any of these \

@@ -44,6 +44,14 @@ function(paidonce_component name)
   endif()
 
   set_property(GLOBAL APPEND PROPERTY PAIDONCE_COMPONENTS ${name})
+  # All that it needs, those first that need least.
+  set(needs "")
+  foreach(component IN LISTS arg_COMPONENTS)
+    get_property(below GLOBAL PROPERTY PAIDONCE_NEEDS_${component})
+    list(APPEND needs ${below} ${component})
+  endforeach()
+  list(REMOVE_DUPLICATES needs)
+  set_property(GLOBAL PROPERTY PAIDONCE_NEEDS_${name} ${needs})
 endfunction()
 
 # paidonce_install_components(): headers, targets files, the package's configuration and pkg-config files.
@@ -59,6 +67,13 @@ function(paidonce_install_components)
     install(EXPORT paidonce-${component} NAMESPACE paidonce:: FILE paidonce-${component}-targets.cmake DESTINATION "${cmake_dir}")
   endforeach()
 
+  set(PAIDONCE_KNOWN ${components})
+  set(PAIDONCE_NEEDS "")
+  foreach(component IN LISTS components)
+    get_property(needs GLOBAL PROPERTY PAIDONCE_NEEDS_${component})
+    list(JOIN needs " " needs)
+    string(APPEND PAIDONCE_NEEDS "set(_paidonce_needs_${component} ${needs})\n")
+  endforeach()
   configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/paidonce-config.cmake.in"
     "${PROJECT_BINARY_DIR}/package/paidonce-config.cmake" INSTALL_DESTINATION "${cmake_dir}" NO_SET_AND_CHECK_MACRO)
   write_basic_package_version_file("${PROJECT_BINARY_DIR}/package/paidonce-config-version.cmake"

@@ -6,7 +6,8 @@ file(REMOVE_RECURSE "${WORK}/install_build" "${WORK}/first_place" "${WORK}/moved
 run("${CMAKE_COMMAND}" -S "${SOURCE}" -B "${WORK}/install_build" "-DCMAKE_CXX_COMPILER=${COMPILER}"
   -DPAIDONCE_TESTS=OFF -DPAIDONCE_EXAMPLES=OFF "-DCMAKE_INSTALL_PREFIX=${WORK}/first_place"
   # Every header is installed, whatever is found.
-  -DCMAKE_DISABLE_FIND_PACKAGE_Boost=ON -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON)
+  -DCMAKE_DISABLE_FIND_PACKAGE_Boost=ON -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON
+  -DCMAKE_DISABLE_FIND_PACKAGE_SQLite3=ON -DCMAKE_DISABLE_FIND_PACKAGE_PostgreSQL=ON)
 run("${CMAKE_COMMAND}" --build "${WORK}/install_build")
 run("${CMAKE_COMMAND}" --install "${WORK}/install_build")
 file(RENAME "${WORK}/first_place" "${WORK}/moved")

@@ -8,7 +8,8 @@ set(ENV{PKG_CONFIG_PATH} "${WORK}/moved/share/pkgconfig")
 run("${PKG_CONFIG}" --modversion paidonce)
 expect_output("${VERSION}")
 
-foreach(packages IN ITEMS "paidonce" "paidonce|paidonce-money|paidonce-json|paidonce-testing")
+foreach(packages IN ITEMS "paidonce"
+    "paidonce|paidonce-money|paidonce-json|paidonce-orders|paidonce-orders_sqlite|paidonce-orders_postgres|paidonce-testing")
   string(REPLACE "|" ";" packages "${packages}")
   run("${PKG_CONFIG}" --cflags --libs ${packages})
   separate_arguments(flags UNIX_COMMAND "${output}")

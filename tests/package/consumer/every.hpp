@@ -7,6 +7,21 @@
 #ifdef WITH_json
 #include <json.hpp>
 #endif
+#ifdef WITH_sqlite
+#include <sqlite.hpp>
+#endif
+#ifdef WITH_postgres
+#include <postgres.hpp>
+#endif
+#ifdef WITH_orders
+#include <orders.hpp>
+#endif
+#ifdef WITH_orders_sqlite
+#include <orders_sqlite.hpp>
+#endif
+#ifdef WITH_orders_postgres
+#include <orders_postgres.hpp>
+#endif
 #ifdef WITH_testing
 #include <testing.hpp>
 #endif
