@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include <paidonce/detail/forced_unwind.hpp>
 #include <paidonce/time.hpp>
 
 namespace paidonce::inline v1 {
@@ -21,5 +22,20 @@ struct Alert {
 
 /// Takes alerts one after the other, on the thread that noticed. What it throws is caught, and lost.
 using AlertSink = std::function<void(const Alert&)>;
+
+namespace detail {
+
+/// What a sink throws is caught, and lost.
+inline void deliver(const AlertSink& sink, const Alert& alert) {
+  if (!sink) return;
+  try {
+    sink(alert);
+  } catch (const ForcedUnwind&) {
+    throw;
+  } catch (...) {
+  }
+}
+
+}  // namespace detail
 
 }  // namespace paidonce::inline v1

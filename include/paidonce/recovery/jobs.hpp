@@ -12,7 +12,6 @@
 #include <vector>
 
 #include <paidonce/clock.hpp>
-#include <paidonce/detail/forced_unwind.hpp>
 #include <paidonce/recovery/alert.hpp>
 #include <paidonce/recovery/clock_watch.hpp>
 #include <paidonce/recovery/sweep.hpp>
@@ -22,21 +21,6 @@
 #include <paidonce/timer.hpp>
 
 namespace paidonce::inline v1 {
-
-namespace detail {
-
-/// What a sink throws is caught, and lost.
-inline void deliver(const AlertSink& sink, const Alert& alert) {
-  if (!sink) return;
-  try {
-    sink(alert);
-  } catch (const ForcedUnwind&) {
-    throw;
-  } catch (...) {
-  }
-}
-
-}  // namespace detail
 
 /// Every minute: a restart after a crash begins with it, and after that it is the per-payment backoff of the
 /// recoverer that decides who is asked about.

@@ -1,0 +1,249 @@
+// The relay's decisions and its pauses, and the outbox suite on an outbox in memory.
+
+#include <paidonce/orders/receive.hpp>
+#include <paidonce/orders/relay.hpp>
+#include <paidonce/testing/memory_outbox.hpp>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <vector>
+
+#include <paidonce/recovery/worker.hpp>
+#include <paidonce/testing/instant_timer.hpp>
+#include <paidonce/testing/manual_clock.hpp>
+
+namespace {
+
+/// On a clock that the test moves.
+class MemoryBench {
+ public:
+  using Box = paidonce::MemoryOutbox<paidonce::ManualClock>;
+
+  paidonce::TransactionalMemoryStore& store() { return store_; }
+  Box& outbox() { return outbox_; }
+  Box& keeping(paidonce::Duration time) {
+    keeping_ = std::make_unique<Box>(store_, clock_, paidonce::OutboxOptions{.keep_delivered = time});
+    return *keeping_;
+  }
+  void pass(paidonce::Duration time) { clock_.advance(time); }
+
+ private:
+  paidonce::TransactionalMemoryStore store_{{.lock_timeout = std::chrono::seconds(60)}};
+  paidonce::ManualClock clock_;
+  Box outbox_{store_, clock_};
+  std::unique_ptr<Box> keeping_;
+};
+
+using OutboxBenches = std::tuple<MemoryBench>;
+
+}  // namespace
+
+#include "outbox_suite.hpp"
+
+namespace {
+
+using namespace outbox_suite;
+using MemoryWorld = World<MemoryBench>;
+
+/// An outbox that cannot be reached so many times.
+struct Outage {
+  MemoryBench::Box& box;
+  int left = 0;
+  errc code = errc::store_unavailable;
+
+  std::vector<ClaimedKey> claim(ClaimId id, const ClaimLimits& limits) {
+    if (left > 0 && left-- > 0) throw Error(code, "out of order");
+    return box.claim(id, limits);
+  }
+  std::size_t settle(ClaimId id, std::span<const SettledKey> keys) { return box.settle(id, keys); }
+  bool set_aside(std::int64_t, std::string_view, std::string_view) { return false; }
+  std::vector<StuckMessage> stuck(std::uint32_t, std::size_t) { return {}; }
+  std::size_t erase_delivered(std::size_t) { return 0; }
+};
+
+}  // namespace
+
+TEST_CASE("an alert is raised once for a message, and again for the next one", "[relay]") {
+  using detail::after_failure;
+  using detail::now_first;
+  using detail::StuckAlert;
+  STATIC_REQUIRE(after_failure(0, 7, 4, 5) == StuckAlert::stays);
+  STATIC_REQUIRE(after_failure(0, 7, 5, 5) == StuckAlert::raised);
+  STATIC_REQUIRE(after_failure(0, 7, 6, 5) == StuckAlert::raised);  // the word of the fifth was lost
+  STATIC_REQUIRE(after_failure(7, 7, 6, 5) == StuckAlert::stays);
+  STATIC_REQUIRE(after_failure(6, 7, 5, 5) == StuckAlert::raised);
+  STATIC_REQUIRE(now_first(0, 7) == StuckAlert::stays);
+  STATIC_REQUIRE(now_first(7, 7) == StuckAlert::stays);
+  STATIC_REQUIRE(now_first(6, 7) == StuckAlert::cleared);
+  STATIC_REQUIRE(now_first(6, 0) == StuckAlert::cleared);
+}
+
+TEST_CASE("a relay refuses options that make no sense, and says what to do", "[relay]") {
+  MemoryWorld world;
+  const auto refused = [&](auto change) {
+    RelayOptions options = world.options();
+    change(options);
+    CHECK_THROWS_MATCHES(world.relay(options), Error, has_code<Error>(errc::invalid_options));
+  };
+  refused([](RelayOptions& options) { options.keys = 0; });
+  refused([](RelayOptions& options) { options.messages_per_key = 0; });
+  refused([](RelayOptions& options) { options.deadline = options.lease; });
+  refused([](RelayOptions& options) { options.deadline = 0ms; });
+  refused([](RelayOptions& options) { options.poll = 0ms; });
+  refused([](RelayOptions& options) { options.alert_after = 0; });
+  refused([](RelayOptions& options) { options.backoff.first = 0ms; });
+  refused([](RelayOptions& options) { options.backoff.jitter = Jitter::decorrelated; });
+  CHECK_THROWS_MATCHES(world.bench.keeping(-1ms), Error, has_code<Error>(errc::invalid_options));
+}
+
+TEST_CASE("whoever sends is told how long it has", "[relay]") {
+  MemoryWorld world;
+  world.put("a", "a1");
+  world.put("a", "a2");
+  std::vector<Duration> left;
+  const auto send = [&](const OutboxMessage&, Duration time) {
+    left.push_back(time);
+    world.clock.advance(4s);
+  };
+  Relay relay(world.outbox, send, world.options(), world.clock, world.clock);
+  CHECK(relay.drain(world.stop).delivered == 2);
+  CHECK(left == std::vector<Duration>{30s, 26s});
+}
+
+TEST_CASE("anything thrown is a failure, and an alert that throws is none", "[relay]") {
+  MemoryWorld world;
+  world.put("a", "a1");
+  RelayOptions options = world.options();
+  options.alert_after = 1;
+  options.alert = [](const Alert&) { throw std::runtime_error("the pager is broken"); };
+  Relay relay(
+      world.outbox, [](const OutboxMessage&) { throw 7; }, options, world.clock, world.clock);
+  CHECK(relay.drain(world.stop).failed == 1);
+  const auto stuck = world.outbox.stuck(1, 1);
+  REQUIRE(stuck.size() == 1);
+  CHECK(stuck[0].failure == "what was thrown is no std::exception");
+}
+
+TEST_CASE("what a failure said is kept, and not for ever long", "[relay]") {
+  MemoryWorld world;
+  world.put("a", "a1");
+  const auto send = [](const OutboxMessage&) { throw std::runtime_error(std::string(5000, 'x')); };
+  Relay relay(world.outbox, send, world.options(), world.clock, world.clock);
+  relay.drain(world.stop);
+  CHECK(world.outbox.stuck(1, 1).at(0).failure == std::string(500, 'x'));
+}
+
+TEST_CASE("a relay that runs looks again at intervals, and outlasts an outage with growing pauses",
+          "[relay]") {
+  MemoryWorld world;
+  Outage outage{world.outbox, 3};
+  std::vector<Duration> at;
+  ManualClock clock = world.clock;
+  const auto send = [&](const OutboxMessage& message) {
+    at.push_back(clock.elapsed());
+    if (message.payload == "last")
+      world.stop.request();
+    else
+      world.put("a", "last");
+  };
+  world.put("a", "a1");
+  Relay relay(outage, send, world.options(), InstantTimer(clock), clock);
+  relay.run(world.stop);
+  CHECK(at == std::vector<Duration>{7s, 7s});  // after 1, 2 and 4 seconds; what is new at once
+}
+
+TEST_CASE("a relay passes on what no trying again mends", "[relay]") {
+  MemoryWorld world;
+  Outage outage{world.outbox, 1, errc::store_corrupt};
+  Relay relay(
+      outage, [](const OutboxMessage&) {}, world.options(), InstantTimer(world.clock), world.clock);
+  CHECK_THROWS_MATCHES(relay.run(world.stop), Error, has_code<Error>(errc::store_corrupt));
+}
+
+TEST_CASE("a relay that is woken does not wait for its next look", "[relay]") {
+  MemoryWorld world;
+  auto relay = world.relay();
+  world.receiver.before = [&](const OutboxMessage&) { world.stop.request(); };
+  std::thread thread([&] { relay.run(world.stop); });
+  world.clock.await_waiting(1);
+  world.put("a", "a1");
+  relay.wake(world.stop);  // no time passes
+  thread.join();
+  CHECK(world.receiver.payloads() == Texts{"a1"});
+}
+
+TEST_CASE("a relay is a job of a background worker", "[relay]") {
+  MemoryWorld world;
+  world.put("a", "a1");
+  auto relay = world.relay();
+  {
+    BackgroundWorker<ManualClock, ManualClock> worker({}, world.clock, world.clock);
+    worker.add({"outbox", {.every = 500ms}, [&](Stop& stop) { relay.drain(stop); }});
+    worker.start();
+    world.clock.await_waiting(1);
+  }
+  CHECK(world.receiver.payloads() == Texts{"a1"});
+}
+
+TEST_CASE("a claim that the commit left unsure runs out by itself", "[relay]") {
+  MemoryWorld world;
+  world.put("a", "a1");
+  auto relay = world.relay();
+  world.store.next_commit(CommitFate::reply_lost);
+  CHECK_THROWS_MATCHES(relay.deliver_once(world.stop), Error, has_code<Error>(errc::store_unavailable));
+  CHECK(relay.drain(world.stop).keys == 0);
+  world.pass(30s);
+  CHECK(relay.drain(world.stop).delivered == 1);
+}
+
+TEST_CASE("the receiver tells a repeat from another message under the same id", "[relay]") {
+  IdempotencyGuard guard{MemoryStore{}};
+  int effects = 0;
+  const auto handle = [&] {
+    ++effects;
+    return std::string("done");
+  };
+  const OutboxMessage message{7, "a", "receipt", "4.50 EUR"};
+  CHECK(receive(guard, "shop", message, handle).succeeded());
+  CHECK(receive(guard, "shop", message, handle).replayed());
+  CHECK(receive(guard, "another shop", message, handle).succeeded());
+  const auto other = receive(guard, "shop", {7, "a", "receipt", "9.99 EUR"}, handle);
+  CHECK(other.status() == Status::key_reused);
+  CHECK_THROWS_MATCHES(require_received(other), NotReceived, support::says<NotReceived>("key_reused"));
+  CHECK(effects == 2);
+}
+
+TEST_CASE("a message that was handled by halves waits for proof", "[relay]") {
+  IdempotencyGuard guard{MemoryStore{}};
+  const OutboxMessage message{7, "a", "receipt", "4.50 EUR"};
+  const auto fails = [&]() -> std::string { throw std::runtime_error("cut"); };
+  const auto in_doubt = receive(guard, "shop", message, fails);
+  CHECK_THROWS_MATCHES(require_received(in_doubt), NotReceived, support::says<NotReceived>("in_doubt"));
+  const auto settled = receive(guard, "shop", message, fails, [](const Record&) {
+    return PaymentResult<std::string>(succeeded("printed"));
+  });
+  CHECK_NOTHROW(require_received(settled));
+  CHECK(settled.response() == "printed");
+}
+
+TEST_CASE("rows that a message causes are there once, and a handling that throws leaves none", "[relay]") {
+  TransactionalMemoryStore books;
+  IdempotencyGuard guard{books};
+  using Transaction = TransactionalMemoryStore::Transaction;
+  const OutboxMessage message{7, "a", "receipt", "4.50 EUR"};
+  const auto book = [&](bool fails) {
+    return receive_in_transaction(guard, "shop", message, [=](Attempt&, Transaction& transaction) {
+      transaction.native()["booking"] += '1';
+      if (fails) throw std::runtime_error("no such account");
+      return std::string("booked");
+    });
+  };
+  CHECK_THROWS_AS(require_received(book(true)), NotReceived);
+  CHECK(books.rows().empty());
+  CHECK(book(false).succeeded());
+  CHECK(book(false).replayed());
+  CHECK(books.rows() == TransactionalMemoryStore::Rows{{"booking", "1"}});
+}
