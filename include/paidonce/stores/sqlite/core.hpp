@@ -1,0 +1,252 @@
+#pragma once
+// What a handle owns: admits calls, and has concurrent writes done in one transaction.
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include <paidonce/detail/own_process.hpp>
+#include <paidonce/errors.hpp>
+#include <paidonce/key.hpp>
+#include <paidonce/record.hpp>
+#include <paidonce/stores/combine/combiner.hpp>
+#include <paidonce/stores/sqlite/database_file.hpp>
+#include <paidonce/stores/sqlite/options.hpp>
+#include <paidonce/stores/sqlite/readers.hpp>
+#include <paidonce/stores/sqlite/turns.hpp>
+#include <paidonce/stores/sqlite/writer.hpp>
+
+namespace paidonce::inline v1::detail {
+
+/// A write of one caller, and what became of it.
+struct SqliteOperation : CombinedOperation {
+  enum class Kind : std::uint8_t { insert, replace };
+
+  SqliteOperation(Kind the_kind, const IdempotencyKey& the_key, Version if_version, const Record& to_write,
+                  SteadyTime until) noexcept
+      : CombinedOperation(the_key.bytes()),
+        kind(the_kind),
+        expected(if_version),
+        record(to_write),
+        deadline(until) {}
+
+  const Kind kind;
+  const Version expected;
+  const Record& record;
+  const SteadyTime deadline;
+  bool stored = false;
+  std::optional<Record> there = {};  // of an insert that was not
+};
+
+class SqliteStoreCore {
+ public:
+  SqliteStoreCore(const std::filesystem::path& path, SqliteStoreOptions options)
+      : options_((check(options), std::move(options))),
+        file_(path),
+        writer_(file_.path(), options_, deadline()),
+        readers_(file_.path(), options_),
+        combiner_(1, options_.max_batch) {
+    file_.remember();
+    if (int moved = 0;
+        sqlite3_file_control(writer_.native(), "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
+        moved != 0)
+      file_.throw_replaced();
+  }
+  SqliteStoreCore(const SqliteStoreCore&) = delete;
+  SqliteStoreCore& operator=(const SqliteStoreCore&) = delete;
+
+  bool is_own_process() const noexcept { return own_.is_this_one(); }
+  const SqliteStoreOptions& options() const noexcept { return options_; }
+
+  std::optional<Record> find(const IdempotencyKey& key) {
+    admit();
+    return guarded(
+        [&] { return readers_.with([&](SqliteReader& reader) { return reader.find(key.bytes()); }); });
+  }
+
+  std::optional<Record> insert(const IdempotencyKey& key, const Record& record) {
+    SqliteOperation operation(SqliteOperation::Kind::insert, key, 0, record, deadline());
+    write(operation);
+    return std::move(operation.there);
+  }
+
+  bool replace(const IdempotencyKey& key, Version expected, const Record& record) {
+    SqliteOperation operation(SqliteOperation::Kind::replace, key, expected, record, deadline());
+    write(operation);
+    return operation.stored;
+  }
+
+  /// In small transactions, so that payments come in between.
+  std::size_t erase_expired(Timestamp now, std::size_t limit) {
+    admit();
+    turns_.refuse_holder();
+    std::size_t erased = 0;
+    while (erased < limit) {
+      const std::size_t most = std::min(limit - erased, most_erased_at_once);
+      const auto now_erased = static_cast<std::size_t>(guarded([&] {
+        const SteadyTime until = deadline();
+        const auto turn = turns_.take(until);
+        writer_.set_deadline(until);
+        return writer_.erase(now, most);
+      }));
+      erased += now_erased;
+      if (now_erased < most) break;
+    }
+    return erased;
+  }
+
+  template <class Visitor>
+  void scan(const ScanFilter& filter, Visitor& visitor) {
+    admit();
+    std::size_t left = filter.limit;
+    std::string after = filter.after;
+    SqliteReader::Page page;
+    for (bool more = true; more && left > 0;) {
+      page.clear();
+      more = guarded([&] {
+        return readers_.with([&](SqliteReader& reader) {
+          return reader.read_page(filter, options_.table, after, left, page);
+        });
+      });
+      for (const auto& [key, record] : page)
+        if (!visitor(IdempotencyKey::from_bytes(key), record)) return;
+      left -= page.size();
+    }
+  }
+
+  template <class Body>
+  void transact(Body&& body) {
+    admit();
+    turns_.refuse_holder();
+    const SteadyTime until = deadline();
+    const auto turn = turns_.take(until);
+    writer_.set_deadline(until);
+    guarded([&] { writer_.transact([&] { body(writer_); }); });
+    transactions_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  SqliteStoreStats stats() const noexcept {
+    const auto combined = combiner_.counts();
+    const auto checkpoints = writer_.checkpoints();
+    return {combined.operations,   combined.batches,     transactions_.load(std::memory_order_relaxed),
+            checkpoints.log_pages, checkpoints.complete, checkpoints.held_up,
+            checkpoints.failed};
+  }
+
+ private:
+  /// A payment that comes at the same time waits for one such transaction: a few milliseconds.
+  static constexpr std::size_t most_erased_at_once = 64;
+
+  SteadyTime deadline() const noexcept { return std::chrono::steady_clock::now() + options_.busy_timeout; }
+
+  void admit() const {
+    if (!own_.is_this_one())
+      throw Error(
+          errc::store_forked,
+          "this SqliteStore was opened before a fork and belongs to the parent: open one in the child");
+    if (poisoned_.load(std::memory_order_acquire))
+      throw Error(errc::store_poisoned,
+                  "a write to the disk has failed in this store, which answers nothing any more: reopen it");
+    file_.check_same();
+  }
+
+  template <class Do>
+  auto guarded(Do&& what) -> decltype(what()) {
+    try {
+      return what();
+    } catch (const Error& error) {
+      if (error.code() == errc::store_poisoned) poisoned_.store(true, std::memory_order_release);
+      throw;
+    }
+  }
+
+  void write(SqliteOperation& operation) {
+    check_lengths(operation.record, options_);
+    admit();
+    turns_.refuse_holder();
+    combiner_.run(operation, [this](std::span<SqliteOperation* const> batch, std::size_t) {
+      guarded([&] { execute(batch); });
+    });
+  }
+
+  void execute(std::span<SqliteOperation* const> batch) {
+    SteadyTime until = batch.front()->deadline;
+    for (const SqliteOperation* each : batch) until = std::min(until, each->deadline);
+    const auto turn = turns_.take(until);
+    if (poisoned_.load(std::memory_order_acquire)) admit();
+    writer_.set_deadline(until);
+    if (batch.size() == 1) return execute_alone(*batch.front());
+    if (!execute_together(batch))
+      for (SqliteOperation* const each : batch) {
+        try {
+          guarded([&] { execute_alone(*each); });
+        } catch (...) {
+          each->failure = std::current_exception();
+        }
+      }
+  }
+
+  /// A statement of its own is a transaction of its own.
+  void execute_alone(SqliteOperation& each) {
+    const SqliteRecords& records = writer_.records();
+    if (each.kind == SqliteOperation::Kind::replace) {
+      each.stored = records.replace(each.key, each.expected, each.record);
+      return;
+    }
+    do {
+      each.stored = records.insert(each.key, each.record);
+      if (!each.stored) each.there = records.find(each.key);
+    } while (!each.stored && !each.there);  // what was there has been swept between the two
+  }
+
+  /// False: nothing was done, since one of them failed; who that was is seen when each is done alone.
+  bool execute_together(std::span<SqliteOperation* const> batch) {
+    const SqliteRecords& records = writer_.records();
+    writer_.begin();
+    try {
+      for (SqliteOperation* const each : batch) {
+        if (each->kind == SqliteOperation::Kind::replace)
+          each->stored = records.replace(each->key, each->expected, each->record);
+        else if (!(each->stored = records.insert(each->key, each->record)))
+          each->there = records.find(each->key);
+      }
+      writer_.commit();
+      return true;
+    } catch (const Error& error) {
+      writer_.roll_back();
+      if (!is_of_one_row(error)) throw;
+    } catch (...) {
+      writer_.roll_back();
+      throw;
+    }
+    for (SqliteOperation* const each : batch) {
+      each->stored = false;
+      each->there.reset();
+    }
+    return false;
+  }
+
+  /// Whether the others may fare better without that row.
+  static bool is_of_one_row(const Error& error) noexcept {
+    return error.code() == errc::store_full || error.code() == errc::invalid_options ||
+           error.code() == errc::store_corrupt || error.code() == errc::unsupported_format;
+  }
+
+  const OwnProcess own_;
+  const SqliteStoreOptions options_;
+  SqliteFile file_;
+  Turns turns_;
+  SqliteWriter writer_;
+  SqliteReaders readers_;
+  Combiner<SqliteOperation> combiner_;
+  std::atomic<bool> poisoned_{false};
+  std::atomic<std::uint64_t> transactions_{0};
+};
+
+}  // namespace paidonce::inline v1::detail
