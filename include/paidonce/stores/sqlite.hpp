@@ -81,15 +81,15 @@ class SqliteStore {
     Transaction(const Transaction&) = delete;
     Transaction& operator=(const Transaction&) = delete;
 
-    std::optional<Record> find(const IdempotencyKey& key) { return writer_.records().find(key.bytes()); }
+    std::optional<Record> find(const IdempotencyKey& key) { return writer_.find(key.bytes()); }
     std::optional<Record> insert(const IdempotencyKey& key, const Record& record) {
       detail::check_lengths(record, options_);
-      if (writer_.records().insert(key.bytes(), record)) return std::nullopt;
+      if (writer_.insert(key.bytes(), record)) return std::nullopt;
       return find(key);
     }
     bool replace(const IdempotencyKey& key, Version expected, const Record& record) {
       detail::check_lengths(record, options_);
-      return writer_.records().replace(key.bytes(), expected, record);
+      return writer_.replace(key.bytes(), expected, record);
     }
 
     /// The connection, within BEGIN IMMEDIATE: for the application's own rows. Not to be closed, nor the

@@ -26,25 +26,16 @@ class SqliteConnection {
   /// Opens a file that is there. Throws `unsafe_config` where it cannot be as durable as it must.
   SqliteConnection(const std::string& path, const std::string& vfs, Use use, SteadyTime deadline)
       : deadline_(deadline) {
-    const int code = sqlite3_open_v2(
-        path.c_str(), &database_,
-        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
-        vfs.empty() ? nullptr : vfs.c_str());
+    const int code = sqlite3_open_v2(path.c_str(), &database_,
+                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
+                                     vfs.empty() ? nullptr : vfs.c_str());
     try {
-      if (code != SQLITE_OK) throw_sqlite_error(code, "opening the database");
+      if (code != SQLITE_OK)
+        throw_sqlite_error(database_ ? sqlite3_extended_errcode(database_) : code, "opening the database");
+      sqlite3_extended_result_codes(database_, 1);
       sqlite3_busy_handler(database_, &wait_a_little, this);
-      if (use == Use::writes && text("PRAGMA journal_mode=WAL") != "wal")
-        throw Error(
-            errc::unsafe_config,
-            "this database cannot have a write-ahead log, for its file system or its version of SQLite "
-            "does not allow for it: use a file on a local disk");
-      run("PRAGMA fullfsync=1");  // on macOS; elsewhere without effect
-      run("PRAGMA synchronous=FULL");
-      if (const std::string now = text("PRAGMA synchronous"); now != "2" && now != "3")
-        throw Error(errc::unsafe_config, "this SQLite does not sync its writes (synchronous is not FULL)");
-      if (use == Use::reads) run("PRAGMA query_only=1");
-      if (sqlite3_db_readonly(database_, "main") != 0)
-        throw Error(errc::unsafe_config, "the database file or its directory cannot be written");
+      for (int asked = 0; !is_set_up(use); ++asked)
+        if (wait_a_little(this, asked) == 0) throw_sqlite_error(SQLITE_BUSY, "opening the database");
     } catch (...) {
       sqlite3_close_v2(database_);
       throw;
@@ -74,6 +65,30 @@ class SqliteConnection {
   }
 
  private:
+  /// False: somebody else does the same at this moment. SQLite asks no busy handler then.
+  bool is_set_up(Use use) {
+    try {
+      set_up(use);
+      return true;
+    } catch (const Error& error) {
+      if (error.code() != errc::store_busy) throw;
+      return false;
+    }
+  }
+  void set_up(Use use) {
+    if (use == Use::writes && text("PRAGMA journal_mode=WAL") != "wal")
+      throw Error(errc::unsafe_config,
+                  "this database cannot have a write-ahead log, for its file system or its version of SQLite "
+                  "does not allow for it: use a file on a local disk");
+    run("PRAGMA fullfsync=1");  // on macOS; elsewhere without effect
+    run("PRAGMA synchronous=FULL");
+    if (const std::string now = text("PRAGMA synchronous"); now != "2" && now != "3")
+      throw Error(errc::unsafe_config, "this SQLite does not sync its writes (synchronous is not FULL)");
+    if (use == Use::reads) run("PRAGMA query_only=1");
+    if (sqlite3_db_readonly(database_, "main") != 0)
+      throw Error(errc::unsafe_config, "the database file or its directory cannot be written");
+  }
+
   /// SQLite asks this instead of waiting by itself, which it does in steps of up to 100 ms: a lock is held
   /// for the time of a commit, as a rule.
   static int wait_a_little(void* self, int asked) noexcept {

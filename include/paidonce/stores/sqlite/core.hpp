@@ -66,8 +66,7 @@ class SqliteStoreCore {
 
   std::optional<Record> find(const IdempotencyKey& key) {
     admit();
-    return guarded(
-        [&] { return readers_.with([&](SqliteReader& reader) { return reader.find(key.bytes()); }); });
+    return readers_.with([&](SqliteReader& reader) { return reader.find(key.bytes()); });
   }
 
   std::optional<Record> insert(const IdempotencyKey& key, const Record& record) {
@@ -89,14 +88,9 @@ class SqliteStoreCore {
     std::size_t erased = 0;
     while (erased < limit) {
       const std::size_t most = std::min(limit - erased, most_erased_at_once);
-      const auto now_erased = static_cast<std::size_t>(guarded([&] {
-        const SteadyTime until = deadline();
-        const auto turn = turns_.take(until);
-        writer_.set_deadline(until);
-        return writer_.erase(now, most);
-      }));
-      erased += now_erased;
-      if (now_erased < most) break;
+      const std::size_t these = erase_few(now, most);
+      erased += these;
+      if (these < most) break;
     }
     return erased;
   }
@@ -109,11 +103,8 @@ class SqliteStoreCore {
     SqliteReader::Page page;
     for (bool more = true; more && left > 0;) {
       page.clear();
-      more = guarded([&] {
-        return readers_.with([&](SqliteReader& reader) {
-          return reader.read_page(filter, options_.table, after, left, page);
-        });
-      });
+      more = readers_.with(
+          [&](SqliteReader& reader) { return reader.read_page(filter, options_.table, after, left, page); });
       for (const auto& [key, record] : page)
         if (!visitor(IdempotencyKey::from_bytes(key), record)) return;
       left -= page.size();
@@ -124,10 +115,8 @@ class SqliteStoreCore {
   void transact(Body&& body) {
     admit();
     turns_.refuse_holder();
-    const SteadyTime until = deadline();
-    const auto turn = turns_.take(until);
-    writer_.set_deadline(until);
-    guarded([&] { writer_.transact([&] { body(writer_); }); });
+    const auto turn = writers_turn(deadline());
+    writer_.transact([&] { body(writer_); });
     transactions_.fetch_add(1, std::memory_order_relaxed);
   }
 
@@ -150,42 +139,46 @@ class SqliteStoreCore {
       throw Error(
           errc::store_forked,
           "this SqliteStore was opened before a fork and belongs to the parent: open one in the child");
-    if (poisoned_.load(std::memory_order_acquire))
-      throw Error(errc::store_poisoned,
-                  "a write to the disk has failed in this store, which answers nothing any more: reopen it");
+    refuse_poisoned();
     file_.check_same();
   }
+  void refuse_poisoned() const {
+    if (writer_.is_poisoned())
+      throw Error(errc::store_poisoned,
+                  "a write to the disk has failed in this store, which answers nothing any more: reopen it");
+  }
 
-  template <class Do>
-  auto guarded(Do&& what) -> decltype(what()) {
-    try {
-      return what();
-    } catch (const Error& error) {
-      if (error.code() == errc::store_poisoned) poisoned_.store(true, std::memory_order_release);
-      throw;
-    }
+  /// The writing connection, which waits for other processes until then as well.
+  Turns::Turn writers_turn(SteadyTime until) {
+    Turns::Turn turn = turns_.take(until);
+    refuse_poisoned();
+    writer_.set_deadline(until);
+    return turn;
+  }
+
+  std::size_t erase_few(Timestamp now, std::size_t most) {
+    const auto turn = writers_turn(deadline());
+    return static_cast<std::size_t>(writer_.erase(now, most));
   }
 
   void write(SqliteOperation& operation) {
     check_lengths(operation.record, options_);
     admit();
     turns_.refuse_holder();
-    combiner_.run(operation, [this](std::span<SqliteOperation* const> batch, std::size_t) {
-      guarded([&] { execute(batch); });
-    });
+    combiner_.run(operation,
+                  [this](std::span<SqliteOperation* const> batch, std::size_t) { execute(batch); });
   }
 
   void execute(std::span<SqliteOperation* const> batch) {
     SteadyTime until = batch.front()->deadline;
     for (const SqliteOperation* each : batch) until = std::min(until, each->deadline);
-    const auto turn = turns_.take(until);
-    if (poisoned_.load(std::memory_order_acquire)) admit();
-    writer_.set_deadline(until);
+    const auto turn = writers_turn(until);
     if (batch.size() == 1) return execute_alone(*batch.front());
     if (!execute_together(batch))
       for (SqliteOperation* const each : batch) {
         try {
-          guarded([&] { execute_alone(*each); });
+          refuse_poisoned();
+          execute_alone(*each);
         } catch (...) {
           each->failure = std::current_exception();
         }
@@ -194,27 +187,25 @@ class SqliteStoreCore {
 
   /// A statement of its own is a transaction of its own.
   void execute_alone(SqliteOperation& each) {
-    const SqliteRecords& records = writer_.records();
     if (each.kind == SqliteOperation::Kind::replace) {
-      each.stored = records.replace(each.key, each.expected, each.record);
+      each.stored = writer_.replace(each.key, each.expected, each.record);
       return;
     }
     do {
-      each.stored = records.insert(each.key, each.record);
-      if (!each.stored) each.there = records.find(each.key);
+      each.stored = writer_.insert(each.key, each.record);
+      if (!each.stored) each.there = writer_.find(each.key);
     } while (!each.stored && !each.there);  // what was there has been swept between the two
   }
 
   /// False: nothing was done, since one of them failed; who that was is seen when each is done alone.
   bool execute_together(std::span<SqliteOperation* const> batch) {
-    const SqliteRecords& records = writer_.records();
     writer_.begin();
     try {
       for (SqliteOperation* const each : batch) {
         if (each->kind == SqliteOperation::Kind::replace)
-          each->stored = records.replace(each->key, each->expected, each->record);
-        else if (!(each->stored = records.insert(each->key, each->record)))
-          each->there = records.find(each->key);
+          each->stored = writer_.replace(each->key, each->expected, each->record);
+        else if (!(each->stored = writer_.insert(each->key, each->record)))
+          each->there = writer_.find(each->key);
       }
       writer_.commit();
       return true;
@@ -245,7 +236,6 @@ class SqliteStoreCore {
   SqliteWriter writer_;
   SqliteReaders readers_;
   Combiner<SqliteOperation> combiner_;
-  std::atomic<bool> poisoned_{false};
   std::atomic<std::uint64_t> transactions_{0};
 };
 

@@ -3,6 +3,7 @@
 
 #include <sqlite3.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <optional>
@@ -49,8 +50,17 @@ class SqliteWriter {
   SqliteWriter& operator=(const SqliteWriter&) = delete;
 
   sqlite3* native() const noexcept { return connection_.get(); }
-  const SqliteRecords& records() const noexcept { return *records_; }
   SqliteCheckpoints::Counts checkpoints() const noexcept { return checkpoints_.counts(); }
+  /// From any thread: whether the disk has failed a write, after which nothing is answered any more.
+  bool is_poisoned() const noexcept { return poisoned_.load(std::memory_order_acquire); }
+
+  std::optional<Record> find(std::string_view key) { return records_->find(key); }
+  bool insert(std::string_view key, const Record& record) {
+    return watched([&] { return records_->insert(key, record); });
+  }
+  bool replace(std::string_view key, Version expected, const Record& record) {
+    return watched([&] { return records_->replace(key, expected, record); });
+  }
 
   /// Until when it waits for other processes.
   void set_deadline(SteadyTime deadline) noexcept { connection_.set_deadline(deadline); }
@@ -61,7 +71,7 @@ class SqliteWriter {
   /// `store_unavailable` the next one who opens the database may find it stored.
   void commit() {
     try {
-      SqliteRun(commit_, "committing").step();
+      watched([&] { return SqliteRun(commit_, "committing").step(); });
     } catch (...) {
       roll_back();
       throw;
@@ -76,9 +86,9 @@ class SqliteWriter {
 
   int erase(Timestamp now, std::size_t limit) {
     SqliteRun run(erase_, "erasing expired records");
-    return run.bind(1, static_cast<std::int64_t>(now.time_since_epoch().count()))
-        .bind(2, static_cast<std::int64_t>(limit))
-        .changes();
+    run.bind(1, static_cast<std::int64_t>(now.time_since_epoch().count()));
+    run.bind(2, static_cast<std::int64_t>(limit));
+    return watched([&] { return run.changes(); });
   }
 
   /// Runs `body`, which has the connection meanwhile and may do all but end the transaction.
@@ -105,6 +115,16 @@ class SqliteWriter {
   }
 
  private:
+  template <class Write>
+  auto watched(const Write& write) -> decltype(write()) {
+    try {
+      return write();
+    } catch (const Error& error) {
+      if (error.code() == errc::store_poisoned) poisoned_.store(true, std::memory_order_release);
+      throw;
+    }
+  }
+
   void checkpoint_at_open(SteadyTime deadline) {
     for (;;) {
       const int code =
@@ -134,6 +154,7 @@ class SqliteWriter {
     if (writer.in_body_) writer.ended_by_body_ = true;
   }
 
+  std::atomic<bool> poisoned_{false};
   bool in_body_ = false;
   bool ended_by_body_ = false;
   SqliteCheckpoints checkpoints_;
