@@ -25,7 +25,7 @@ class MemoryBench {
   paidonce::TransactionalMemoryStore& store() { return store_; }
   Box& outbox() { return outbox_; }
   Box& keeping(paidonce::Duration time) {
-    keeping_ = std::make_unique<Box>(store_, clock_, paidonce::OutboxOptions{.keep_delivered = time});
+    keeping_ = std::make_unique<Box>(store_, clock_, time);
     return *keeping_;
   }
   void pass(paidonce::Duration time) { clock_.advance(time); }

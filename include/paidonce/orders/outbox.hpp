@@ -92,13 +92,6 @@ struct StuckMessage {
   std::string failure = {};  ///< what the last one said: the words of whatever sends
 };
 
-/// What is left after how long, and how long an outbox keeps what it has delivered.
-struct OutboxOptions {
-  /// Delivered messages are kept for so long, for people; then `erase_delivered` takes them. Zero: a message
-  /// is gone when it is delivered.
-  Duration keep_delivered = Duration(0);
-};
-
 /// What a relay works with. See the table above.
 template <class O>
 concept Outbox = requires(O& outbox, ClaimId claim, const ClaimLimits& limits,
@@ -137,10 +130,11 @@ inline void check_set_aside(std::string_view actor, std::string_view why) {
   if (actor.empty() || why.empty())
     throw Error(errc::invalid_options, "a message is set aside by somebody, for a reason: name both");
 }
-inline const OutboxOptions& checked(const OutboxOptions& options) {
-  if (options.keep_delivered.count() < 0)
-    throw Error(errc::invalid_options, "OutboxOptions::keep_delivered must not be negative");
-  return options;
+/// How long delivered messages are kept: zero, they are gone when they are delivered. Throws likewise.
+inline Duration checked_keeping(Duration keep_delivered) {
+  if (keep_delivered.count() < 0)
+    throw Error(errc::invalid_options, "keep_delivered must not be negative; zero keeps nothing");
+  return keep_delivered;
 }
 
 }  // namespace detail

@@ -29,8 +29,8 @@ class MemoryOutbox {
 
  public:
   /// Throws `Error{invalid_options}`.
-  explicit MemoryOutbox(TransactionalMemoryStore& store, C clock = C(), OutboxOptions options = {})
-      : store_(store), clock_(std::move(clock)), options_(detail::checked(options)) {}
+  explicit MemoryOutbox(TransactionalMemoryStore& store, C clock = C(), Duration keep_delivered = Duration(0))
+      : store_(store), clock_(std::move(clock)), keep_delivered_(detail::checked_keeping(keep_delivered)) {}
 
   std::int64_t put(Transaction& transaction, std::string_view key, std::string_view topic,
                    std::string_view payload) {
@@ -155,7 +155,7 @@ class MemoryOutbox {
       each(rows, messages, [&](const std::string& name, const std::string& text) {
         const Message message(text);
         if (message.ended != 0 && message.actor.empty() && old.size() < most &&
-            message.ended + options_.keep_delivered.count() <= now())
+            message.ended + keep_delivered_.count() <= now())
           old.push_back(name);
       });
       for (const std::string& name : old) rows.erase(name);
@@ -257,7 +257,7 @@ class MemoryOutbox {
     Message message(there->second);
     if (message.ended != 0) return;
     message.ended = now();
-    if (options_.keep_delivered.count() > 0)
+    if (keep_delivered_.count() > 0)
       there->second = message.text();
     else
       rows.erase(there);
@@ -267,7 +267,7 @@ class MemoryOutbox {
 
   TransactionalMemoryStore& store_;
   C clock_;
-  const OutboxOptions options_;
+  const Duration keep_delivered_;
 };
 
 static_assert(OutboxFor<MemoryOutbox<>, TransactionalMemoryStore::Transaction>);
