@@ -13,10 +13,12 @@
 namespace {
 
 std::filesystem::path program() {
-  for (const char* const place : {"/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer"})
-    if (std::filesystem::exists(place)) return place;
+  for (const char* const place : {"/usr/sbin/pgbouncer", SERVERS_UNPACKED "/usr/sbin/pgbouncer"})
+    if (std::filesystem::exists(place)) return std::filesystem::canonical(place);
   throw std::runtime_error(
-      "pgbouncer is not on this machine, and this test is about the real one: apt-get install pgbouncer");
+      "pgbouncer is not on this machine, and this test is about the real one: apt-get install pgbouncer, or "
+      "run "
+      "tests/support/install_postgres " SERVERS_UNPACKED);
 }
 
 }  // namespace

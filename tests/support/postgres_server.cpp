@@ -82,23 +82,23 @@ struct Connection {
 }  // namespace
 
 files::path postgres_program(const std::string& name) {
-  int newest = 0;
-  std::error_code none;
-  for (const auto& entry : files::directory_iterator("/usr/lib/postgresql", none)) {
-    const int version = std::atoi(entry.path().filename().c_str());
-    if (version > newest && files::exists(entry.path() / "bin" / "postgres")) newest = version;
+  // Installed, or only unpacked.
+  for (const files::path& root : {files::path("/"), files::path(SERVERS_UNPACKED)}) {
+    int newest = 0;
+    std::error_code none;
+    const files::path versions = root / "usr/lib/postgresql";
+    for (const auto& entry : files::directory_iterator(versions, none)) {
+      const int version = std::atoi(entry.path().filename().c_str());
+      if (version > newest && files::exists(entry.path() / "bin" / name, none) &&
+          files::exists(entry.path() / "bin/postgres", none))
+        newest = version;
+    }
+    if (newest != 0) return files::canonical(versions / std::to_string(newest) / "bin" / name);
   }
-  std::vector<files::path> places;
-  if (newest != 0) places.push_back(files::path("/usr/lib/postgresql") / std::to_string(newest) / "bin");
-  for (const char* const place : {"/usr/local/pgsql/bin", "/usr/local/bin", "/usr/bin"})
-    places.emplace_back(place);
-  for (const files::path& place : places)
-    if (files::exists(place / name, none) && files::exists(place / "postgres", none)) return place / name;
   throw std::runtime_error(
       "PostgreSQL's program \"" + name +
       "\" is not on this machine, and this test is about the real server: apt-get install "
-      "postgresql (or make it known as /usr/lib/postgresql/<version>/bin/" +
-      name + ")");
+      "postgresql, or run tests/support/install_postgres " SERVERS_UNPACKED);
 }
 
 PostgresServer::PostgresServer(Settings settings, support::Place place, pid_t until) {
