@@ -51,7 +51,8 @@ class SqliteStore {
 
   /// `nullopt`: the record is on disk. Otherwise what is there. Throws `store_full` where the disk has no
   /// room, or the record is too long, and `invalid_options` where a trigger or constraint that somebody has
-  /// added to the table refuses it: nothing was changed. std::logic_error from within `transact`.
+  /// added to the table refuses it: nothing was changed (but RAISE(FAIL) means in SQLite that the row stays).
+  /// std::logic_error from within `transact`.
   std::optional<Record> insert(const IdempotencyKey& key, const Record& record) {
     return core_->insert(key, record);
   }

@@ -105,8 +105,10 @@ class SqliteStoreCore {
       page.clear();
       more = readers_.with(
           [&](SqliteReader& reader) { return reader.read_page(filter, options_.table, after, left, page); });
-      for (const auto& [key, record] : page)
-        if (!visitor(IdempotencyKey::from_bytes(key), record)) return;
+      for (const auto& [bytes, record] : page) {
+        const IdempotencyKey key = IdempotencyKey::from_bytes(bytes);
+        if (!visitor(key, record)) return;
+      }
       left -= page.size();
     }
   }
@@ -123,9 +125,14 @@ class SqliteStoreCore {
   SqliteStoreStats stats() const noexcept {
     const auto combined = combiner_.counts();
     const auto checkpoints = writer_.checkpoints();
-    return {combined.operations,   combined.batches,     transactions_.load(std::memory_order_relaxed),
-            checkpoints.log_pages, checkpoints.complete, checkpoints.held_up,
-            checkpoints.failed};
+    return {.operations = combined.operations,
+            .batches = combined.batches,
+            .waiting = combiner_.queued(),
+            .transactions = transactions_.load(std::memory_order_relaxed),
+            .log_pages = checkpoints.log_pages,
+            .checkpoints = checkpoints.complete,
+            .held_up_checkpoints = checkpoints.held_up,
+            .failed_checkpoints = checkpoints.failed};
   }
 
  private:

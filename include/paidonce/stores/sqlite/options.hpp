@@ -38,6 +38,7 @@ struct SqliteStoreOptions {
 struct SqliteStoreStats {
   std::uint64_t operations = 0;           ///< writes asked for since opening, in transactions not counted
   std::uint64_t batches = 0;              ///< transactions that these shared
+  std::uint64_t waiting = 0;              ///< that wait for their batch at the moment
   std::uint64_t transactions = 0;         ///< committed by `transact`
   std::uint64_t log_pages = 0;            ///< of the write-ahead log, after the last commit of this handle
   std::uint64_t checkpoints = 0;          ///< that moved all of the log into the database file
