@@ -14,8 +14,9 @@
 namespace crash {
 
 enum class Verb : char {
-  charge = 'c',   ///< order, provider key -> the charge's bytes, or empty: declined
-  look_up = 'l',  ///< order -> the charge's bytes, or empty: none, and none is under way
+  charge =
+      'c',  ///< order, fence and provider key -> the charge's bytes, or empty: declined, or "!": too late
+  look_up = 'l',  ///< order, fence -> the charge's bytes, or empty: none, and none comes with such a fence
   told = 't',     ///< order, what its caller was told; no answer
   reached = 'r',  ///< the name of a crash point that is survived for now; no answer
   dies = 'd',     ///< the name of the crash point that is the last; no answer
