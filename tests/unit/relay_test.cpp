@@ -54,9 +54,9 @@ struct Outage {
   int left = 0;
   errc code = errc::store_unavailable;
 
-  std::vector<ClaimedKey> claim(ClaimId id, const ClaimLimits& limits) {
+  std::vector<ClaimedKey> claim(ClaimId id, const ClaimLimits& most) {
     if (left > 0 && left-- > 0) throw Error(code, "out of order");
-    return box.claim(id, limits);
+    return box.claim(id, most);
   }
   std::size_t settle(ClaimId id, std::span<const SettledKey> keys) { return box.settle(id, keys); }
   bool set_aside(std::int64_t, std::string_view, std::string_view) { return false; }
@@ -106,11 +106,11 @@ TEST_CASE("whoever sends is told how long it has", "[relay]") {
   std::vector<Duration> left;
   const auto send = [&](const OutboxMessage&, Duration time) {
     left.push_back(time);
-    world.clock.advance(4s);
+    world.clock.advance(4min);
   };
   Relay relay(world.outbox, send, world.options(), world.clock, world.clock);
   CHECK(relay.drain(world.stop).delivered == 2);
-  CHECK(left == std::vector<Duration>{30s, 26s});
+  CHECK(left == std::vector<Duration>{10min, 6min});
 }
 
 TEST_CASE("anything thrown is a failure, and an alert that throws is none", "[relay]") {
@@ -152,7 +152,7 @@ TEST_CASE("a relay that runs looks again at intervals, and outlasts an outage wi
   world.put("a", "a1");
   Relay relay(outage, send, world.options(), InstantTimer(clock), clock);
   relay.run(world.stop);
-  CHECK(at == std::vector<Duration>{7s, 7s});  // after 1, 2 and 4 seconds; what is new at once
+  CHECK(at == std::vector<Duration>{7min, 7min});  // after 1, 2 and 4 minutes; what is new at once
 }
 
 TEST_CASE("a relay passes on what no trying again mends", "[relay]") {
@@ -195,7 +195,7 @@ TEST_CASE("a claim that the commit left unsure runs out by itself", "[relay]") {
   world.store.next_commit(CommitFate::reply_lost);
   CHECK_THROWS_MATCHES(relay.deliver_once(world.stop), Error, has_code<Error>(errc::store_unavailable));
   CHECK(relay.drain(world.stop).keys == 0);
-  world.pass(30s);
+  world.pass(lease);
   CHECK(relay.drain(world.stop).delivered == 1);
 }
 
