@@ -37,6 +37,7 @@ struct PostgresStoreStats {
   std::uint64_t batches = 0;             ///< round trips that they took
   std::uint64_t connections_opened = 0;  ///< more than there are: some were lost
   std::uint64_t repeats = 0;             ///< statements sent again: deadlocks, serialization failures, races
+  std::uint64_t batches_undone = 0;      ///< because of one operation; the others were repeated
   std::uint32_t failed_tries = 0;        ///< to connect, since the server was last reached; 0: it is there
 };
 
@@ -149,8 +150,8 @@ class PostgresStore {
 
   PostgresStoreStats stats() const {
     const auto counts = core_->lanes.counts();
-    return {counts.operations, counts.batches, core_->connector.opened(), core_->lanes.repeats(),
-            core_->connector.failures()};
+    return {counts.operations,      counts.batches,        core_->connector.opened(),
+            core_->lanes.repeats(), core_->lanes.undone(), core_->connector.failures()};
   }
 
  private:

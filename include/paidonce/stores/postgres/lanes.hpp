@@ -13,6 +13,7 @@
 
 #include <paidonce/errors.hpp>
 #include <paidonce/stores/combine/combiner.hpp>
+#include <paidonce/stores/postgres/batch.hpp>
 #include <paidonce/stores/postgres/connector.hpp>
 #include <paidonce/stores/postgres/failure.hpp>
 #include <paidonce/stores/postgres/operation.hpp>
@@ -34,8 +35,10 @@ class PostgresLanes {
         options_(options),
         short_lock_timeout_(std::to_string(std::min(options.lock_timeout, lane_lock_timeout).count())),
         lock_timeout_(std::to_string(options.lock_timeout.count())),
-        lanes_(options.lanes),
-        combiner_(options.lanes, options.max_batch) {}
+        combiner_(options.lanes, options.max_batch) {
+    lanes_.reserve(options.lanes);
+    while (lanes_.size() < options.lanes) lanes_.push_back(Lane{{}, PostgresBatch(sql), {}});
+  }
 
   void run(PostgresOperation& operation) {
     combiner_.run(operation, [this](std::span<PostgresOperation* const> batch, std::size_t lane) {
@@ -45,31 +48,60 @@ class PostgresLanes {
   }
 
   /// Opens the first lane's connection, and throws where that cannot be.
-  void open_first() { connector_.open(lanes_[0]); }
+  void open_first() { connector_.open(lanes_[0].slot); }
 
   auto counts() const noexcept { return combiner_.counts(); }
   std::uint64_t repeats() const noexcept { return repeats_.load(std::memory_order_relaxed); }
+  std::uint64_t undone() const noexcept { return undone_.load(std::memory_order_relaxed); }
 
  private:
+  struct Lane {
+    PostgresSlot slot;
+    PostgresBatch batch;
+    std::vector<PostgresOperation*> open;  // asked again, each for itself
+  };
+
   /// What a row in the middle of somebody's commit takes; longer than that, and it is a transaction's.
   static constexpr Duration lane_lock_timeout{100};
 
-  void execute(std::span<PostgresOperation* const> batch, PostgresSlot& slot) {
-    const PostgresDeadline deadline =
-        postgres_deadline(options_.connect_timeout + options_.statement_timeout);
-    PostgresConnection& connection = connector_.ready(slot);
+  void execute(std::span<PostgresOperation* const> batch, Lane& lane) {
+    PostgresConnection& connection = connector_.ready(lane.slot);
+    const PostgresDeadline deadline = postgres_deadline(options_.statement_timeout);
+    while (!batch.empty()) {
+      const std::size_t length = pipeline_length(batch);
+      together(connection, batch.first(length), lane, deadline);
+      batch = batch.subspan(length);
+    }
+  }
+
+  /// In one pipeline; where that is undone, each for itself.
+  void together(PostgresConnection& connection, std::span<PostgresOperation* const> batch, Lane& lane,
+                PostgresDeadline deadline) {
+    if (batch.size() == 1) return one_by_one(connection, batch, deadline);
+    lane.open.clear();
+    try {
+      if (!connection.usable()) throw PostgresConnection::lost();
+      const std::string failure = lane.batch.run(connection, batch, short_lock_timeout_, deadline, lane.open);
+      if (failure.empty()) return one_by_one(connection, lane.open, deadline);
+    } catch (...) {
+      for (PostgresOperation* const each : batch) each->failure = std::current_exception();
+      return;
+    }
+    undone_.fetch_add(1, std::memory_order_relaxed);
     one_by_one(connection, batch, deadline);
   }
 
   /// Each for itself: what one meets does not concern the others, unless the connection is lost.
   void one_by_one(PostgresConnection& connection, std::span<PostgresOperation* const> batch,
                   PostgresDeadline deadline) {
+    const std::string* patience = &short_lock_timeout_;
     for (PostgresOperation* const each : batch) {
       try {
         if (!connection.usable()) throw PostgresConnection::lost();
-        run_one(connection, *each, short_lock_timeout_, deadline);
+        run_one(connection, *each, *patience, deadline);
       } catch (const LockMet&) {
         each->met_lock = true;
+        patience = &no_lock_timeout_;
       } catch (...) {
         each->failure = std::current_exception();
       }
@@ -88,7 +120,7 @@ class PostgresLanes {
         if (call.read(answers.results[0]) == PostgresFate::done) return;
       } else {
         const PostgresVerdict verdict = verdict_of(answers.failure);
-        if (verdict == PostgresVerdict::locked && &lock_timeout == &short_lock_timeout_) throw LockMet{};
+        if (verdict == PostgresVerdict::locked && &lock_timeout != &lock_timeout_) throw LockMet{};
         if (verdict != PostgresVerdict::repeat) throw postgres_error(answers.failure);
       }
       repeats_.fetch_add(1, std::memory_order_relaxed);
@@ -105,10 +137,10 @@ class PostgresLanes {
   PostgresPool& pool_;
   const PostgresStatements& sql_;
   const PostgresStoreOptions& options_;
-  const std::string short_lock_timeout_, lock_timeout_;
-  std::vector<PostgresSlot> lanes_;
+  const std::string no_lock_timeout_ = "1", short_lock_timeout_, lock_timeout_;
+  std::vector<Lane> lanes_;
   Combiner<PostgresOperation> combiner_;
-  std::atomic<std::uint64_t> repeats_{0};
+  std::atomic<std::uint64_t> repeats_{0}, undone_{0};
 };
 
 }  // namespace paidonce::inline v1::detail

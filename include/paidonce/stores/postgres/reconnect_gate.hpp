@@ -31,7 +31,11 @@ class ReconnectGate {
         return;
       }
       const auto patient_until = down_since_ + patience_;
-      if (now >= patient_until) throw out_of_reach(now);
+      if (now >= patient_until) {
+        if (trying_ || next_try_ - now > soon) throw out_of_reach(now);
+        changed_.wait_until(lock, next_try_);
+        continue;
+      }
       changed_.wait_until(lock, trying_ || patient_until < next_try_ ? patient_until : next_try_);
     }
   }
@@ -70,6 +74,7 @@ class ReconnectGate {
 
  private:
   using Steady = std::chrono::steady_clock;
+  static constexpr Duration soon{100};  // not worth an error
 
   Error out_of_reach(Steady::time_point now) const {
     const auto left = std::chrono::ceil<Duration>(next_try_ - now).count();

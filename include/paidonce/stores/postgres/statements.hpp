@@ -44,6 +44,36 @@ class PostgresStatements {
                              "WITH replaced AS (UPDATE " + table + " SET " + assignments +
                                  " WHERE key = $1::bytea AND version = $18::int8 AND $17::text IS NOT NULL"
                                  " RETURNING true) SELECT 1 / count(*) FROM replaced")),
+        // Rows of many callers. The keys come in order, and rows are locked in it, whatever the plan: two
+        // batches that share keys wait for each other, and do not deadlock.
+        insert_many(
+            named("insert_many",
+                  "WITH given AS MATERIALIZED (SELECT * FROM unnest(" + arrays + ") AS given (" + columns +
+                      ")), stored AS (INSERT INTO " + table + " (" + columns + ") SELECT " + columns +
+                      " FROM given WHERE (SELECT set_config('lock_timeout', $17::text, true)) IS NOT NULL"
+                      " ORDER BY key ON CONFLICT (key) DO NOTHING RETURNING key)"
+                      " SELECT true, key" +
+                      nulls +
+                      " FROM stored UNION ALL SELECT false, there.*"
+                      " FROM (SELECT key FROM given WHERE NOT EXISTS (SELECT FROM stored WHERE"
+                      " stored.key = given.key) OFFSET 0) AS met CROSS JOIN LATERAL (SELECT " +
+                      columns + " FROM " + table + " WHERE key = met.key LIMIT 1) AS there")),
+        replace_many(named(
+            "replace_many",
+            "WITH given AS MATERIALIZED (SELECT * FROM unnest(" + arrays + ", $18::int8[]) AS given (" +
+                columns +
+                ", expected) WHERE (SELECT set_config('lock_timeout', $17::text, true))"
+                " IS NOT NULL), held AS MATERIALIZED (SELECT given.*, payments.ctid AS at FROM given JOIN " +
+                table +
+                " USING (key) WHERE payments.version = given.expected ORDER BY given.key FOR NO KEY UPDATE "
+                "OF payments) UPDATE " +
+                table + " AS kept SET " + from_given +
+                " FROM held AS given WHERE kept.ctid = given.at AND kept.version ="
+                " given.expected RETURNING kept.key")),
+        find_many(named("find_many",
+                        "SELECT there.* FROM unnest($1::bytea[]) AS given (key) CROSS JOIN LATERAL"
+                        " (SELECT " +
+                            columns + " FROM " + table + " WHERE key = given.key LIMIT 1) AS there")),
         begin(named("begin", begin_text(options.isolation))),
         limits(named("limits",
                      "SELECT set_config('lock_timeout', $1::text, true), set_config('statement_timeout', "
@@ -114,11 +144,21 @@ class PostgresStatements {
       "$6::int8, updated_at = $7::int8, lease_until = $8::int8, expires_at = $9::int8, fingerprint = "
       "$10::bytea, amount = $11::bytea, description = $12::bytea, checkpoint = $13::bytea, response = "
       "$14::bytea, response_format = $15::bytea, note = $16::bytea";
+  const std::string arrays =
+      "$1::bytea[], $2::int8[], $3::int2[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::int8[], "
+      "$9::int8[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[], $14::bytea[], $15::bytea[], "
+      "$16::bytea[]";
+  const std::string from_given =
+      "version = given.version, state = given.state, attempt_id = given.attempt_id, attempts = "
+      "given.attempts, created_at = given.created_at, updated_at = given.updated_at, lease_until = "
+      "given.lease_until, expires_at = given.expires_at, fingerprint = given.fingerprint, amount = "
+      "given.amount, description = given.description, checkpoint = given.checkpoint, response = "
+      "given.response, response_format = given.response_format, note = given.note";
 
  public:
   const std::string table;
-  const PostgresStatement find, insert, replace, replace_surely, begin, limits, seal, commit, rollback, scan,
-      scan_unfinished, erase;
+  const PostgresStatement find, insert, replace, replace_surely, insert_many, replace_many, find_many, begin,
+      limits, seal, commit, rollback, scan, scan_unfinished, erase;
 };
 
 }  // namespace paidonce::inline v1::detail
