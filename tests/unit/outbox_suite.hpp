@@ -16,6 +16,7 @@
 #include <vector>
 
 #include <paidonce/guard.hpp>
+#include <paidonce/orders/outbox_store.hpp>
 #include <paidonce/orders/receive.hpp>
 #include <paidonce/orders/relay.hpp>
 #include <paidonce/stores/memory.hpp>
@@ -28,6 +29,23 @@ namespace outbox_suite {
 using namespace paidonce;
 using namespace std::chrono_literals;
 using support::has_code;
+
+/// Joined wherever the test ends.
+class Threads {
+ public:
+  ~Threads() { join(); }
+  template <class Run>
+  void start(Run&& run) {
+    threads_.emplace_back(std::forward<Run>(run));
+  }
+  void join() {
+    for (std::thread& thread : threads_)
+      if (thread.joinable()) thread.join();
+  }
+
+ private:
+  std::vector<std::thread> threads_;
+};
 
 /// What arrived, in its order.
 struct Receiver {
@@ -164,6 +182,42 @@ TEMPLATE_LIST_TEST_CASE("a message commits with the payment that it is about", "
   CHECK(world.receiver.of("customer-7") == Texts{"4.50 EUR"});
   CHECK(world.receiver.messages.front().topic == "receipt");
   CHECK(world.drain().keys == 0);
+}
+
+TEMPLATE_LIST_TEST_CASE("a payment at a provider is announced in the transaction that records how it ended",
+                        "[outbox]", OutboxBenches) {
+  World<TestType> world;
+  OutboxStore announcing{
+      world.store, world.outbox, [](const IdempotencyKey& key, const Record& record) {
+        std::optional<Announcement> message;
+        if (record.state == State::succeeded)
+          message = Announcement{"customer-7", "receipt", std::string(key.text()) + record.response};
+        return message;
+      }};
+  IdempotencyGuard guard{announcing};
+  using Result = PaymentResult<std::string>;
+  const auto pay = [&](const std::string& order, Result result) {
+    return guard.execute(IdempotencyKey("shop", order), fingerprint(order), [&] {
+      CHECK(world.drain().keys == 0);  // nothing is said before
+      return result;
+    });
+  };
+  CHECK(pay("1", declined(std::string("no"))).declined());
+  CHECK(pay("2", not_executed("later")).status() == Status::not_executed);
+  CHECK(pay("3", in_doubt("cut")).status() == Status::in_doubt);
+  CHECK(world.drain().keys == 0);
+  CHECK(pay("2", succeeded(std::string(" paid"))).succeeded());
+  CHECK(pay("2", succeeded(std::string(" paid"))).replayed());
+  CHECK(guard.resolve(IdempotencyKey("shop", "3"), Result(succeeded(std::string(" found"))), "ann", "asked")
+            .succeeded());
+  const auto booked = guard.execute_in_transaction(IdempotencyKey("shop", "4"), fingerprint("4"),
+                                                   [](Attempt&, auto& transaction) {
+                                                     static_cast<void>(transaction.native());
+                                                     return std::string(" booked");
+                                                   });
+  CHECK(booked.succeeded());
+  world.drain();
+  CHECK(world.receiver.of("customer-7") == Texts{"2 paid", "3 found", "4 booked"});
 }
 
 TEMPLATE_LIST_TEST_CASE("messages of a key are delivered in their order, any bytes of them", "[outbox]",
@@ -541,9 +595,9 @@ TEMPLATE_LIST_TEST_CASE("writers that race on one key are delivered as they comm
   using Transaction = typename World<TestType>::Transaction;
   constexpr int writers = 4, each = 25;
   std::atomic<int> writing{writers};
-  std::vector<std::thread> threads;
+  Threads threads;
   for (int writer = 0; writer < writers; ++writer)
-    threads.emplace_back([&, writer] {
+    threads.start([&, writer] {
       for (int n = 0; n < each; ++n)
         world.store.transact([&](Transaction& transaction) {
           world.outbox.put(transaction, "a", std::to_string(writer), std::to_string(n));
@@ -563,7 +617,7 @@ TEMPLATE_LIST_TEST_CASE("writers that race on one key are delivered as they comm
     world.pass(500ms);  // it is looked again at a key that somebody may write to
     if (last && relay.drain(world.stop).delivered == 0) break;
   }
-  for (std::thread& thread : threads) thread.join();
+  threads.join();
   CHECK(world.receiver.messages.size() == writers * each);
   std::int64_t before = 0;
   std::map<std::string, int> next;

@@ -108,11 +108,11 @@ TEST_CASE("whoever puts to a key waits for a transaction that has, and not for t
           "[outbox][postgres]") {
   PostgresWorld world;
   fault::Event second_is_over;
-  std::thread second;
+  Threads second;
   world.store.transact([&](Transaction& transaction) {
     world.outbox.put(transaction, "a", "receipt", "1");
     world.put("b", "another key");  // by another transaction, which commits meanwhile
-    second = std::thread([&] {
+    second.start([&] {
       world.put("a", "2");
       second_is_over.happen();
     });
@@ -157,15 +157,15 @@ TEST_CASE("an outbox works behind a pooler that shares connections between trans
                       {.schema = world.bench.schema(), .statements = Statements::unnamed});
   PostgresOutbox outbox(store, {.schema = world.bench.schema()});
   constexpr int writers = 3, each = 10;
-  std::vector<std::thread> threads;
+  Threads threads;
   for (int writer = 0; writer < writers; ++writer)
-    threads.emplace_back([&, writer] {
+    threads.start([&, writer] {
       for (int n = 0; n < each; ++n)
         store.transact([&](Transaction& transaction) {
           outbox.put(transaction, "a", std::to_string(writer), std::to_string(n));
         });
     });
-  for (std::thread& thread : threads) thread.join();
+  threads.join();
   CHECK(world.relay(outbox, world.options()).drain(world.stop).delivered == writers * each);
   std::int64_t before = 0;
   for (const OutboxMessage& message : world.receiver.messages) {

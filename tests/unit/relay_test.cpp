@@ -199,6 +199,24 @@ TEST_CASE("a claim that the commit left unsure runs out by itself", "[relay]") {
   CHECK(relay.drain(world.stop).delivered == 1);
 }
 
+TEST_CASE("a payment whose completing commit lost its reply is announced once", "[relay]") {
+  MemoryWorld world;
+  OutboxStore announcing{world.store, world.outbox, [](const IdempotencyKey&, const Record& record) {
+                           return std::optional(Announcement{"a", "receipt", record.response});
+                         }};
+  IdempotencyGuard guard{announcing};
+  for (const CommitFate fate : {CommitFate::reply_lost, CommitFate::fails}) {
+    const std::string order = fate == CommitFate::fails ? "2" : "1";
+    const auto outcome = guard.execute(IdempotencyKey("shop", order), fingerprint(order), [&] {
+      world.store.next_commit(fate);
+      return order;
+    });
+    CHECK(outcome.succeeded());
+  }
+  world.drain();
+  CHECK(world.receiver.payloads() == Texts{"1", "2"});
+}
+
 TEST_CASE("the receiver tells a repeat from another message under the same id", "[relay]") {
   IdempotencyGuard guard{MemoryStore{}};
   int effects = 0;

@@ -66,7 +66,7 @@ class OrderStore {
       follow(key, record, before && before->attempt_id == record.attempt_id ? Begins::no : Begins::yes);
       return true;
     }
-    decltype(auto) native() noexcept { return below_.native(); }
+    decltype(auto) native() { return below_.native(); }
     typename Below::Transaction& below() noexcept { return below_; }
 
    private:

@@ -3,6 +3,7 @@
 // a database. It reads all of its rows at each call: thousands of messages, not millions.
 
 #include <charconv>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -32,8 +33,12 @@ class MemoryOutbox {
   explicit MemoryOutbox(TransactionalMemoryStore& store, C clock = C(), Duration keep_delivered = Duration(0))
       : store_(store), clock_(std::move(clock)), keep_delivered_(detail::checked_keeping(keep_delivered)) {}
 
-  std::int64_t put(Transaction& transaction, std::string_view key, std::string_view topic,
-                   std::string_view payload) {
+  /// `transaction` is that of the store, or of one around it.
+  template <class In>
+  requires requires(In& transaction) {
+    { transaction.native() } -> std::convertible_to<Rows&>;
+  }
+  std::int64_t put(In& transaction, std::string_view key, std::string_view topic, std::string_view payload) {
     detail::check_message(key, topic, payload);
     Rows& rows = transaction.native();
     const std::int64_t id = number(rows["outbox/last"]) + 1;
