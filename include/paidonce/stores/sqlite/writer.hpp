@@ -14,6 +14,7 @@
 #include <paidonce/errors.hpp>
 #include <paidonce/stores/sqlite/checkpoints.hpp>
 #include <paidonce/stores/sqlite/connection.hpp>
+#include <paidonce/stores/sqlite/log_sync.hpp>
 #include <paidonce/stores/sqlite/options.hpp>
 #include <paidonce/stores/sqlite/records.hpp>
 #include <paidonce/stores/sqlite/schema.hpp>
@@ -24,22 +25,27 @@ namespace paidonce::inline v1::detail {
 /// Used by one thread at a time.
 class SqliteWriter {
  public:
-  /// Makes the tables where they are not there. What is in the log when the file is opened may be what a
-  /// process wrote that died before its sync, or whose sync failed, read from the kernel's cache: it is
-  /// copied into the database file and synced there before anything is served.
+  /// Makes the tables where they are not there.
   SqliteWriter(const std::string& path, const SqliteStoreOptions& options, SteadyTime deadline)
       : checkpoints_(options.checkpoint_pages),
         connection_(path, options.vfs, SqliteConnection::Use::writes, deadline) {
     sqlite3* const database = connection_.get();
-    checkpoint_at_open(deadline);
+    begin_ = SqliteStatement(database, "BEGIN IMMEDIATE");
+    commit_ = SqliteStatement(database, "COMMIT");
+    rollback_ = SqliteStatement(database, "ROLLBACK");
+    begin();
+    try {
+      sync_log_anew(database);
+    } catch (...) {
+      roll_back();
+      throw;
+    }
+    roll_back();
     ensure_sqlite_component(database, sqlite_payments(options.table));
     checkpoints_.attach(database);
     sqlite3_commit_hook(database, &may_commit, this);
     sqlite3_rollback_hook(database, &rolled_back, this);
     records_.emplace(database, options.table);
-    begin_ = SqliteStatement(database, "BEGIN IMMEDIATE");
-    commit_ = SqliteStatement(database, "COMMIT");
-    rollback_ = SqliteStatement(database, "ROLLBACK");
     const std::string expired = "(state IN (2, 3) OR (state = 5 AND checkpoint = x''))";
     erase_ =
         SqliteStatement(database, "DELETE FROM " + options.table + " WHERE rowid IN (SELECT rowid FROM " +
@@ -122,17 +128,6 @@ class SqliteWriter {
     } catch (const Error& error) {
       if (error.code() == errc::store_poisoned) poisoned_.store(true, std::memory_order_release);
       throw;
-    }
-  }
-
-  void checkpoint_at_open(SteadyTime deadline) {
-    for (;;) {
-      const int code =
-          sqlite3_wal_checkpoint_v2(native(), "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-      if (code == SQLITE_OK) return;
-      if ((code & 0xff) != SQLITE_BUSY) throw_sqlite_error(code, "syncing what the database holds");
-      if (std::chrono::steady_clock::now() >= deadline) throw_sqlite_error(code, "opening the database");
-      std::this_thread::yield();  // another process does the same at this moment
     }
   }
 
