@@ -147,6 +147,7 @@ struct DiesBeforeSettling {
     return box.set_aside(id, actor, why);
   }
   auto stuck(std::uint32_t failures, std::size_t most) { return box.stuck(failures, most); }
+  OutboxBacklog backlog() { return box.backlog(); }
   std::size_t erase_delivered(std::size_t most) { return box.erase_delivered(most); }
 };
 
@@ -552,6 +553,20 @@ TEMPLATE_LIST_TEST_CASE("delivered messages are kept for as long as was said, an
   CHECK_FALSE(keeping.set_aside(aside, "ann", "it is still there, and set aside"));
   world.put("a", "7");
   CHECK(relay.drain(world.stop).delivered == 1);
+}
+
+TEMPLATE_LIST_TEST_CASE("an outbox tells what waits and for how long", "[outbox]", OutboxBenches) {
+  World<TestType> world;
+  CHECK(world.outbox.backlog().messages == 0);
+  CHECK(world.outbox.backlog().oldest == 0ms);
+  world.put("a", "1");
+  world.pass(10min);
+  world.put("b", "2");
+  CHECK(world.outbox.backlog().messages == 2);
+  CHECK(world.outbox.backlog().oldest >= 10min);
+  CHECK(world.outbox.backlog().oldest < 15min);
+  world.drain();
+  CHECK(world.outbox.backlog().messages == 0);
 }
 
 TEMPLATE_LIST_TEST_CASE("ten thousand messages pass through bounded memory, each key in its order",

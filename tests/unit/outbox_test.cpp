@@ -72,11 +72,11 @@ class PostgresBench {
   void pass(paidonce::Duration time) {
     const std::string by = " - interval '" + std::to_string(time.count()) + " milliseconds'";
     exec("UPDATE " + schema_ + ".outbox_keys SET due_at = due_at" + by);
-    exec("UPDATE " + schema_ + ".outbox SET ended_at = ended_at" + by + " WHERE ended_at IS NOT NULL");
+    exec("UPDATE " + schema_ + ".outbox SET put_at = put_at" + by + ", ended_at = ended_at" + by);
   }
   void exec(const std::string& sql) {
     store_.transact([&](paidonce::PostgresStore::Transaction& transaction) {
-      paidonce::detail::run_in_transaction(transaction.native(), sql, {});
+      paidonce::detail::run_in_transaction(transaction.native(), sql, {}, std::chrono::seconds(60));
     });
   }
 

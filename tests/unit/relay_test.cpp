@@ -61,6 +61,7 @@ struct Outage {
   std::size_t settle(ClaimId id, std::span<const SettledKey> keys) { return box.settle(id, keys); }
   bool set_aside(std::int64_t, std::string_view, std::string_view) { return false; }
   std::vector<StuckMessage> stuck(std::uint32_t, std::size_t) { return {}; }
+  OutboxBacklog backlog() { return {}; }
   std::size_t erase_delivered(std::size_t) { return 0; }
 };
 

@@ -19,6 +19,7 @@
 // | `set_aside(id, actor, why)`      | the message is not delivered any more, and is kept with who said   |
 // |                                  | so; `false`: none such waits. Ends the claim on its key            |
 // | `stuck(failures, most)`          | messages that failed so many times in a row, the most of them      |
+// | `backlog()`                      | how many wait, and for how long; reads all of them                 |
 // | `erase_delivered(most)`          | so many delivered messages that were kept long enough are gone     |
 // | any of them throws               | its fate is unknown. A claim of unknown fate runs out by itself    |
 //
@@ -92,6 +93,12 @@ struct StuckMessage {
   std::string failure = {};  ///< what the last one said: the words of whatever sends
 };
 
+/// What waits, of all keys: for a gauge and an alert, since a relay that does not run tells nobody.
+struct OutboxBacklog {
+  std::size_t messages = 0;
+  Duration oldest{0};  ///< how long the oldest of them has waited
+};
+
 /// What a relay works with. See the table above.
 template <class O>
 concept Outbox = requires(O& outbox, ClaimId claim, const ClaimLimits& limits,
@@ -101,6 +108,7 @@ concept Outbox = requires(O& outbox, ClaimId claim, const ClaimLimits& limits,
   { outbox.settle(claim, settled) } -> std::same_as<std::size_t>;
   { outbox.set_aside(id, text, text) } -> std::same_as<bool>;
   { outbox.stuck(failures, most) } -> std::same_as<std::vector<StuckMessage>>;
+  { outbox.backlog() } -> std::same_as<OutboxBacklog>;
   { outbox.erase_delivered(most) } -> std::same_as<std::size_t>;
 };
 

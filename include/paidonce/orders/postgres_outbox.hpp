@@ -9,8 +9,10 @@
 // deadlock (40P01).
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -28,6 +30,7 @@
 #include <paidonce/stores/postgres/options.hpp>
 #include <paidonce/stores/postgres/parameters.hpp>
 #include <paidonce/stores/postgres/row.hpp>
+#include <paidonce/stores/postgres/run_in_transaction.hpp>
 
 namespace paidonce::inline v1 {
 
@@ -39,6 +42,9 @@ struct PostgresOutboxOptions {
   /// not beginning with a digit; the table's at most 40 bytes.
   std::string schema = "paidonce";
   std::string table = "outbox";
+  /// How long a statement's answer is waited for where the server's own timeouts do not reach: a network that
+  /// went silent. Longer than PostgresStoreOptions::statement_timeout.
+  Duration answer_within = Duration(10'000);
 };
 
 /// The store is referred to and outlives the outbox; its transactions must be of isolation READ COMMITTED.
@@ -65,11 +71,13 @@ class PostgresOutbox {
     const Given none{};
     store.transact([&](PostgresStore::Transaction& transaction) {
       PGconn* const database = transaction.native();
-      run(database, sql.migration_lock, none);
-      if (number(run(database, sql.has_schema, none)) == 0) run(database, sql.create_schema, none);
-      if (version_of(database, sql) == 0)
-        for (const std::string_view step : detail::postgres_outbox_schema_1)
-          run(database, sql.step(step), none);
+      const auto run = [&](const std::string& text) {
+        return detail::run_in_transaction(database, text, none, options.answer_within);
+      };
+      run(sql.migration_lock);
+      if (number(run(sql.has_schema)) == 0) run(sql.create_schema);
+      if (version_of(run, sql) == 0)
+        for (const std::string_view step : detail::postgres_outbox_schema_1) run(sql.step(step));
     });
   }
 
@@ -165,6 +173,15 @@ class PostgresOutbox {
     return found;
   }
 
+  OutboxBacklog backlog() {
+    OutboxBacklog backlog;
+    transact([&](PGconn* database) {
+      const Result result = run(database, sql_.backlog, Given());
+      backlog = {static_cast<std::size_t>(number(result, 0, 0)), Duration(number(result, 0, 1))};
+    });
+    return backlog;
+  }
+
   std::size_t erase_delivered(std::size_t most) {
     std::size_t erased = 0;
     transact([&](PGconn* database) {
@@ -199,6 +216,8 @@ class PostgresOutbox {
 
   static void check(const PostgresOutboxOptions& options) {
     detail::checked_keeping(options.keep_delivered);
+    if (options.answer_within.count() <= 0)
+      throw Error(errc::invalid_options, "PostgresOutboxOptions::answer_within must be longer than zero");
     if (!detail::is_plain_identifier(options.schema) || !detail::is_plain_identifier(options.table) ||
         options.table.size() > 40)
       throw Error(
@@ -211,8 +230,8 @@ class PostgresOutbox {
   void transact(Body&& body) {
     store_.transact([&](PostgresStore::Transaction& transaction) { body(transaction.native()); });
   }
-  static Result run(PGconn* database, const std::string& sql, const Given& given) {
-    return detail::run_in_transaction(database, sql, given);
+  Result run(PGconn* database, const std::string& sql, const Given& given) const {
+    return detail::run_in_transaction(database, sql, given, options_.answer_within);
   }
   static std::int64_t number(const Result& result, int row = 0, int column = 0) {
     return detail::integer_of<std::int64_t>(result.get(), row, column);
@@ -226,10 +245,10 @@ class PostgresOutbox {
     return all;
   }
 
-  static std::int64_t version_of(PGconn* database, const detail::PostgresOutboxSql& sql) {
-    const Given none{};
-    if (number(run(database, sql.has_version, none)) == 0) return 0;
-    const std::int64_t there = number(run(database, sql.version, none));
+  template <class Run>
+  static std::int64_t version_of(const Run& run, const detail::PostgresOutboxSql& sql) {
+    if (number(run(sql.has_version)) == 0) return 0;
+    const std::int64_t there = number(run(sql.version));
     if (there > detail::postgres_outbox_version)
       throw Error(errc::unsupported_format,
                   "the outbox's tables were made by a newer release: use that one, or a newer one");
@@ -239,12 +258,13 @@ class PostgresOutbox {
   std::int64_t look() {
     std::int64_t version = 0;
     transact([&](PGconn* database) {
-      if (number(run(database, sql_.isolation, Given())) != 1)
+      const auto ask = [&](const std::string& text) { return run(database, text, Given()); };
+      if (number(ask(sql_.isolation)) != 1)
         throw Error(
             errc::invalid_options,
             "an outbox needs transactions that are READ COMMITTED: give it a PostgresStore of its own with "
             "Isolation::read_committed");
-      version = version_of(database, sql_);
+      version = version_of(ask, sql_);
     });
     return version;
   }

@@ -3,6 +3,7 @@
 // order of commits for the whole database. Leases and pauses run on the clock: where it jumps, keys wait
 // longer, or are sent twice; their order stays.
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -132,6 +133,17 @@ class SqliteOutbox {
       });
     });
     return found;
+  }
+
+  OutboxBacklog backlog() {
+    OutboxBacklog backlog;
+    transact([&](sqlite3* database) {
+      run(database, sql_.backlog, [&](Run& run) {
+        if (run.bind(1, now()).step())
+          backlog = {static_cast<std::size_t>(run.integer(0)), Duration(run.integer(1))};
+      });
+    });
+    return backlog;
   }
 
   std::size_t erase_delivered(std::size_t most) {

@@ -47,6 +47,7 @@ class MemoryOutbox {
     message.key = key;
     message.topic = topic;
     message.payload = payload;
+    message.put = now();
     rows[name_of(id)] = message.text();
     rows.try_emplace(name_of(key), Key::of(now()).text());
     return id;
@@ -152,6 +153,18 @@ class MemoryOutbox {
     return found;
   }
 
+  OutboxBacklog backlog() {
+    OutboxBacklog backlog;
+    each(store_.rows(), messages, [&](const std::string&, const std::string& text) {
+      const Message message(text);
+      if (message.ended != 0) return;
+      ++backlog.messages;
+      const Duration age(now() - message.put);
+      if (age > backlog.oldest) backlog.oldest = age;
+    });
+    return backlog;
+  }
+
   std::size_t erase_delivered(std::size_t most) {
     std::size_t erased = 0;
     store_.transact([&](Transaction& transaction) {
@@ -194,7 +207,7 @@ class MemoryOutbox {
 
   struct Message {
     std::string key = {}, topic = {}, payload = {};
-    std::int64_t ended = 0;  // when it was delivered or set aside
+    std::int64_t put = 0, ended = 0;  // when; delivered or set aside
     std::string actor = {}, why = {};
 
     Message() = default;
@@ -202,10 +215,13 @@ class MemoryOutbox {
         : key(next(text)),
           topic(next(text)),
           payload(next(text)),
+          put(number(next(text))),
           ended(number(next(text))),
           actor(next(text)),
           why(next(text)) {}
-    std::string text() const { return packed({key, topic, payload, std::to_string(ended), actor, why}); }
+    std::string text() const {
+      return packed({key, topic, payload, std::to_string(put), std::to_string(ended), actor, why});
+    }
   };
 
   struct Key {

@@ -1,32 +1,13 @@
 #pragma once
-// The SQL of a PostgresOutbox, and running it on the connection of a transaction. No session state: all of it
-// works behind a pooler that shares connections between transactions.
+// The SQL of a PostgresOutbox. No session state: all of it works behind a pooler that shares connections
+// between transactions.
 
-#include <cstddef>
-#include <cstdint>
 #include <string>
 #include <string_view>
 
-#include <libpq-fe.h>
-
-#include <paidonce/errors.hpp>
 #include <paidonce/orders/postgres_outbox/schema.hpp>
-#include <paidonce/stores/postgres/connection.hpp>
-#include <paidonce/stores/postgres/failure.hpp>
-#include <paidonce/stores/postgres/parameters.hpp>
 
 namespace paidonce::inline v1::detail {
-
-/// Runs one statement. The server's own timeouts, which the transaction has set, end it. Throws the error
-/// that its SQLSTATE means, with a fixed text.
-inline PostgresResult run_in_transaction(PGconn* connection, const std::string& sql,
-                                         const PostgresParameters& given) {
-  PostgresResult result(PQexecParams(connection, sql.c_str(), given.count(), nullptr, given.values(),
-                                     given.lengths(), given.formats(), 1));
-  if (!result.failed()) return result;
-  if (PQstatus(connection) != CONNECTION_OK) throw PostgresConnection::lost();
-  throw postgres_error(result.sqlstate());
-}
 
 class PostgresOutboxSql {
  public:
@@ -100,6 +81,10 @@ class PostgresOutboxSql {
       of("SELECT m.id, m.topic, k.failures, k.failure FROM %.@_keys k CROSS JOIN LATERAL"
          " (SELECT * FROM %.@ o WHERE o.key = k.key AND o.ended_at IS NULL ORDER BY o.id LIMIT 1) m"
          " WHERE k.failures >= $1::int8 ORDER BY k.failures DESC, m.id LIMIT $2::int8");
+  const std::string backlog =
+      of("SELECT count(*), coalesce(greatest(0, extract(epoch FROM statement_timestamp() - min(put_at)) * "
+         "1000), 0)"
+         "::int8 FROM %.@ WHERE ended_at IS NULL");
   const std::string erase_delivered = of(
       "DELETE FROM %.@ WHERE id = ANY (ARRAY (SELECT id FROM %.@ WHERE ended_at IS NOT NULL"
       " AND set_aside_by IS NULL AND ended_at <= statement_timestamp() - $1::int8 * interval '1 millisecond'"

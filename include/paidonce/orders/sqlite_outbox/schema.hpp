@@ -127,6 +127,8 @@ struct SqliteOutboxSql {
          "m.id = "
          "(SELECT min(f.id) FROM paidonce_outbox f WHERE f.key = k.key AND f.ended_at IS NULL) "
          "WHERE k.failures >= ?1 ORDER BY k.failures DESC, m.id LIMIT ?2");
+  const std::string backlog = of(
+      "SELECT count(*), coalesce(max(0, ?1 - min(put_at)), 0) FROM paidonce_outbox WHERE ended_at IS NULL");
   const std::string erase_delivered =
       of("DELETE FROM paidonce_outbox WHERE id IN (SELECT id FROM paidonce_outbox WHERE ended_at IS NOT NULL "
          "AND "
