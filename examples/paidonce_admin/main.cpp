@@ -10,51 +10,71 @@
 #include <cstring>
 #include <exception>
 #include <iostream>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <unistd.h>
 
-#include <paidonce/clocks/system_clock.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/protocol.hpp>
+#include <paidonce/store.hpp>
 
 #include "audit.hpp"
 #include "changes.hpp"
 #include "confirm.hpp"
 #include "escape.hpp"
 #include "exit.hpp"
-#include "open_store.hpp"
 #include "options.hpp"
 #include "output.hpp"
 #include "print.hpp"
+#include "store_reader.hpp"
 
 namespace {
 
 using namespace paidonce_admin;
 
-paidonce::Timestamp now() { return paidonce::SystemClock{}.now(); }
-
-Shown find_one(const Options& options, const Snapshot& snapshot) {
-  const std::vector<Entry> found = snapshot.find(options.which);
+Shown find_one(const Options& options, const StoreReader& store) {
+  const std::vector<Entry> found = store.find(options.which);
   if (found.empty()) throw Refusal(Exit::no_such_key, "there is no record under this key");
   if (found.size() > 1)
     throw Refusal(Exit::bad_usage,
                   std::to_string(found.size()) +
                       " scopes have a record under this key; choose with --scope, which list shows");
-  return {found.front(), why_stuck(snapshot, found.front(), now())};
+  return {found.front(), why_stuck(store, found.front(), store.clock().now())};
 }
 
-Contents contents_of(Snapshot& snapshot) {
+/// All records in one pass, for a survey: what is counted is of one moment.
+struct OnePass {
+  using Visitor = OpenStore::Visitor;
+
+  const StoreReader& store;
+  Contents& contents;
+  paidonce::Timestamp now;
+
+  void scan(const paidonce::ScanFilter&, const Visitor& visitor) {
+    store.each({.parts = Wanted::Parts::no_response}, [&](const Entry& entry) {
+      const auto state = std::find(all_states.begin(), all_states.end(), entry.record.state);
+      if (paidonce::protocol::expired(entry.record, now))
+        ++contents.expired[static_cast<std::size_t>(state - all_states.begin())];
+      visitor(entry.key, entry.record);
+    });
+  }
+  std::optional<paidonce::Record> find(const paidonce::IdempotencyKey& key) { return store.find(key); }
+  // For the concept alone: a survey writes nothing.
+  std::optional<paidonce::Record> insert(const paidonce::IdempotencyKey&, const paidonce::Record&);
+  bool replace(const paidonce::IdempotencyKey&, paidonce::Version, const paidonce::Record&);
+};
+
+Contents contents_of(const StoreReader& store) {
   Contents contents;
-  contents.survey = paidonce::survey(snapshot, now());
-  snapshot.each([&](const Entry& entry) {
-    const auto state = std::find(all_states.begin(), all_states.end(), entry.record.state);
-    if (paidonce::protocol::expired(entry.record, contents.survey.taken_at))
-      ++contents.expired[static_cast<std::size_t>(state - all_states.begin())];
-  });
+  OnePass records{store, contents, store.clock().now()};
+  paidonce::SurveyOptions options;
+  options.page = std::numeric_limits<std::size_t>::max();
+  contents.survey = paidonce::survey(records, records.now, options);
   return contents;
 }
 
@@ -66,17 +86,22 @@ bool changes(const Options& options) {
 
 Exit run(const Options& options, const Printer& print, std::ostream& out) {
   if (changes(options)) require_somebody(options.yes ? Agreed::yes : Agreed::no);
-  Snapshot snapshot(options.store);
-  if (changes(options)) require_owner(options.store);
-  const Plan plan = {options, snapshot, print, out};
+  const std::unique_ptr<StoreReader> store = look_at(options.store);
+  if (changes(options)) store->require_owner();
+  const auto now = [&] { return store->clock().now(); };
+  const Plan plan = {options, *store, print, out};
   switch (options.command) {
-    case Command::survey: print.survey(out, snapshot.log(), contents_of(snapshot)); break;
-    case Command::list: print.list(out, select(snapshot, options, now())); break;
-    case Command::show: print.show(out, find_one(options, snapshot)); break;
-    case Command::verify: print.verified(out, snapshot.log()); break;
+    case Command::survey: print.survey(out, store->about(), contents_of(*store)); break;
+    case Command::list: print.list(out, select(*store, options, now())); break;
+    case Command::show: print.show(out, find_one(options, *store)); break;
+    case Command::verify: {
+      const std::string verified = store->verify();
+      print.verified(out, verified, store->about());
+      break;
+    }
     case Command::sweep: return sweep(plan);
     case Command::recover: return recover(plan);
-    case Command::resolve: return resolve(plan, find_one(options, snapshot));
+    case Command::resolve: return resolve(plan, find_one(options, *store));
   }
   return Exit::done;
 }

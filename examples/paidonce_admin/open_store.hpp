@@ -1,19 +1,85 @@
 #pragma once
-// The store, open for changes: nobody else has it then.
+// A store that is open for changes, of whatever kind: one type for the guard, the sweep and the recovery.
 
-#include <filesystem>
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <utility>
 
-#include <paidonce/stores/file.hpp>
+#include <paidonce/clocks/system_clock.hpp>
+#include <paidonce/key.hpp>
+#include <paidonce/record.hpp>
+#include <paidonce/store.hpp>
 
 namespace paidonce_admin {
 
-/// Throws `Refusal{bad_usage}` unless this process runs as the user who owns the store: the files that it
-/// makes there would keep that user's service out.
-void require_owner(const std::filesystem::path& directory);
+/// A `SweepableStore`, `ScannableStore` and `HolderAwareStore`.
+class OpenStore {
+ public:
+  using Visitor = std::function<bool(const paidonce::IdempotencyKey&, const paidonce::Record&)>;
 
-/// Throws `Refusal{in_use}`, and what opening throws.
-paidonce::FileStore open_store(const std::filesystem::path& directory);
+  OpenStore() = default;
+  OpenStore(const OpenStore&) = delete;
+  OpenStore& operator=(const OpenStore&) = delete;
+  virtual ~OpenStore() = default;
+
+  virtual std::optional<paidonce::Record> find(const paidonce::IdempotencyKey& key) = 0;
+  virtual std::optional<paidonce::Record> insert(const paidonce::IdempotencyKey& key,
+                                                 const paidonce::Record& record) = 0;
+  virtual bool replace(const paidonce::IdempotencyKey& key, paidonce::Version expected,
+                       const paidonce::Record& record) = 0;
+  virtual void scan(const paidonce::ScanFilter& filter, const Visitor& visitor) = 0;
+  virtual std::size_t erase_expired(paidonce::Timestamp now, std::size_t most) = 0;
+  virtual bool holder_gone(const paidonce::IdempotencyKey& key, const paidonce::Record& record) = 0;
+};
+
+static_assert(paidonce::ScannableStore<OpenStore> && paidonce::SweepableStore<OpenStore> &&
+              paidonce::HolderAwareStore<OpenStore>);
+
+/// One of the library's stores.
+template <class S>
+class OpenStoreOf final : public OpenStore {
+ public:
+  explicit OpenStoreOf(S store) : store_(std::move(store)) {}
+
+  std::optional<paidonce::Record> find(const paidonce::IdempotencyKey& key) override {
+    return store_.find(key);
+  }
+  std::optional<paidonce::Record> insert(const paidonce::IdempotencyKey& key,
+                                         const paidonce::Record& record) override {
+    return store_.insert(key, record);
+  }
+  bool replace(const paidonce::IdempotencyKey& key, paidonce::Version expected,
+               const paidonce::Record& record) override {
+    return store_.replace(key, expected, record);
+  }
+  void scan(const paidonce::ScanFilter& filter, const Visitor& visitor) override {
+    store_.scan(filter, visitor);
+  }
+  std::size_t erase_expired(paidonce::Timestamp now, std::size_t most) override {
+    return store_.erase_expired(now, most);
+  }
+  bool holder_gone(const paidonce::IdempotencyKey& key, const paidonce::Record& record) override {
+    if constexpr (paidonce::HolderAwareStore<S>)
+      return store_.holder_gone(key, record);
+    else
+      return false;
+  }
+
+ private:
+  S store_;
+};
+
+/// What the times of a store's records are compared with: the clock of this machine, or that of a server,
+/// which was so much ahead when it was read.
+class StoreClock {
+ public:
+  StoreClock() = default;
+  explicit StoreClock(paidonce::Duration ahead) : ahead_(ahead) {}
+  paidonce::Timestamp now() const { return paidonce::SystemClock{}.now() + ahead_; }
+
+ private:
+  paidonce::Duration ahead_{0};
+};
 
 }  // namespace paidonce_admin
-
-extern template class paidonce::BasicFileStore<>;

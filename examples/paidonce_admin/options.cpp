@@ -24,7 +24,8 @@ namespace {
 /// As they stand on the command line.
 struct Written {
   std::string store, as, api_key;
-  std::optional<std::string> key, scope, digest, older_than, retention, limit, if_version, timeout_ms;
+  std::optional<std::string> table, schema, key, scope, digest, older_than, retention, limit, if_version,
+      timeout_ms;
   std::vector<std::string> states;
 };
 
@@ -38,18 +39,6 @@ paidonce::Duration duration(const std::string& text, const char* name) {
   if (const auto length = duration_of(text)) return *length;
   throw Refusal(Exit::bad_usage, std::string(name) + ": " + escaped(text) +
                                      " is no length of time; write it as in 90s, 5m, 2h or 1d");
-}
-
-/// A directory; what would be another store's address is refused.
-std::filesystem::path directory_of(std::string_view store) {
-  for (const std::string_view other : {"sqlite:", "postgres:", "postgresql:", "redis:", "rediss:"})
-    if (store.starts_with(other))
-      throw Refusal(Exit::bad_usage, "--store: this build has no " +
-                                         std::string(other.substr(0, other.size() - 1)) +
-                                         " store; it has file stores, as DIR or file:DIR");
-  if (store.starts_with("file:")) store.remove_prefix(5);
-  if (store.empty()) throw Refusal(Exit::bad_usage, "--store DIR: name the directory of a store");
-  return store;
 }
 
 /// 16 hex digits, in small letters.
@@ -179,7 +168,9 @@ void check(const Options& options, const Written& written) {
 }
 
 void take_over(const Written& written, Options& options) {
-  options.store = directory_of(written.store);
+  options.store = store_address(written.store);
+  if (written.table) options.store.table = *written.table;
+  if (written.schema) options.store.schema = *written.schema;
   if (written.key) options.which.key = bytes_of(*written.key, "KEY");
   if (written.scope) options.which.scope = bytes_of(*written.scope, "--scope");
   if (written.digest) options.which.digest = digest_of(*written.digest);
@@ -212,10 +203,16 @@ std::optional<Options> read_options(int argc, char** argv) {
   Written written;
   CLI::App app("Looks into a store of payments, and settles by a person's word what nobody else can",
                "paidonce_admin");
-  app.add_option("--store", written.store,
-                 "The store: DIR or file:DIR, the directory of a file store or a copy of it. All commands "
-                 "but audit\nneed it")
+  app.add_option(
+         "--store", written.store,
+         "The store: DIR or file:DIR, the directory of a file store or a copy of it; sqlite:FILE; or\n"
+         "postgres: before what libpq connects to, as in postgres://db.example/payments or\n"
+         "'postgres:host=db.example dbname=payments'. All commands but audit need it")
       ->type_name("");
+  app.add_option("--table", written.table, "Of an SQLite database; paidonce_payments unless given")
+      ->type_name("NAME");
+  app.add_option("--schema", written.schema, "Of a PostgreSQL database; paidonce unless given")
+      ->type_name("NAME");
   app.add_flag("--json", options.json, "JSON instead of a table");
   app.add_flag("--yes", options.yes, "Change without asking: for programs, which have nobody to ask");
   app.require_subcommand(1);
@@ -230,7 +227,7 @@ std::optional<Options> read_options(int argc, char** argv) {
   declare_list(*command(Command::list, "list", "The records, that changed least recently first"), options,
                written);
   declare_which(*command(Command::show, "show", "All of one record"), options, written);
-  command(Command::verify, "verify", "Whether every byte of the log is as it was written");
+  command(Command::verify, "verify", "Whether every byte that can be verified is as it was written");
   command(Command::sweep, "sweep", "Erases what its retention no longer keeps")
       ->add_flag("--dry-run", options.dry_run, "Only tell how many records it would erase");
   declare_recover(*command(Command::recover, "recover", "Finds out about payments that nobody runs any more"),
@@ -244,7 +241,8 @@ std::optional<Options> read_options(int argc, char** argv) {
       "Keys and texts are bytes of any value: what is no letter to be seen is shown as \\xNN, and a "
       "backslash as "
       "\\\\.\n"
-      "A store that is in use is not looked at: copy its directory, and look at the copy.\n"
+      "A file store that is in use is not looked at: copy its directory, and look at the copy.\n"
+      "A password is best in PGPASSWORD or ~/.pgpass, as libpq reads them: a command line is seen by all.\n"
       "Exit status: 0 done; 1 no such key; 2 bad usage, or no store that can be read; 3 the store is in use; "
       "4 it "
       "is\n"

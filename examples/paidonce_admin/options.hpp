@@ -3,13 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <set>
 #include <string>
 
 #include <paidonce/record.hpp>
 #include <paidonce/time.hpp>
+
+#include "store_address.hpp"
 
 namespace paidonce_admin {
 
@@ -35,7 +36,7 @@ struct Verdict {
 };
 
 struct Options {
-  std::filesystem::path store = {};  ///< its directory
+  StoreAddress store = {};
   Command command = Command::survey;
   bool json = false;
   bool yes = false;

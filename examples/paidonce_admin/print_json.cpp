@@ -22,13 +22,22 @@ Json time(paidonce::Timestamp time) {
   return text.empty() ? Json() : Json(std::move(text));
 }
 
-Json of(const Snapshot::Log& log) {
+Json of(const About::Log& log) {
   Json leftovers = Json::array(), others = Json::array();
   for (const std::string& name : log.leftovers) leftovers.push_back(escaped(name));
   for (const std::string& name : log.others) others.push_back(escaped(name));
   return {{"segments", log.segments},     {"frames", log.frames},         {"bytes", log.bytes},
           {"live_bytes", log.live_bytes}, {"disk_bytes", log.disk_bytes}, {"cut_bytes", log.cut_bytes},
           {"closed", log.closed},         {"leftovers", leftovers},       {"others", others}};
+}
+
+Json of(const About& about) {
+  Json database;
+  for (const auto& [name, text] : about.database) database[name] = escaped(text);
+  return {{"kind", about.kind},
+          {"store", about.log ? Json(about.log->store_id) : Json()},
+          {"log", about.log ? of(*about.log) : Json()},
+          {"database", database}};
 }
 
 Json time(const std::optional<paidonce::Timestamp>& at) { return at ? time(*at) : Json(); }
@@ -100,7 +109,7 @@ void print_records(std::ostream& out, const Selection& selection) {
 
 }  // namespace
 
-void JsonPrinter::survey(std::ostream& out, const Snapshot::Log& log, const Contents& contents) const {
+void JsonPrinter::survey(std::ostream& out, const About& about, const Contents& contents) const {
   const paidonce::Survey& survey = contents.survey;
   Json states = Json::object();
   std::size_t expired = 0;
@@ -117,12 +126,10 @@ void JsonPrinter::survey(std::ostream& out, const Snapshot::Log& log, const Cont
                         {"oldest_in_doubt", time(survey.oldest_in_doubt)},
                         {"earliest_begun", time(survey.earliest_begun)},
                         {"states", states}};
-  out << Json({{"store", log.store_id},
-               {"taken_at", time(survey.taken_at)},
-               {"log", of(log)},
-               {"records", records}})
-             .dump(2)
-      << '\n';
+  Json json = of(about);
+  json["taken_at"] = time(survey.taken_at);
+  json["records"] = records;
+  out << json.dump(2) << '\n';
 }
 
 void JsonPrinter::list(std::ostream& out, const Selection& selection) const {
@@ -161,8 +168,10 @@ void JsonPrinter::resolved(std::ostream& out, const Entry& after, paidonce::Stat
   out << Json({{"was", to_string(was)}, {"record", of(Shown{after, {}})}}).dump(2) << '\n';
 }
 
-void JsonPrinter::verified(std::ostream& out, const Snapshot::Log& log) const {
-  out << Json({{"damage", nullptr}, {"store", log.store_id}, {"log", of(log)}}).dump(2) << '\n';
+void JsonPrinter::verified(std::ostream& out, const std::string&, const About& about) const {
+  Json json = of(about);
+  json["damage"] = nullptr;
+  out << json.dump(2) << '\n';
 }
 
 void JsonPrinter::damaged(std::ostream& out, const StoreDamaged& damage) const {

@@ -48,7 +48,8 @@ std::string with_unit(std::size_t number, std::string_view one, std::string_view
 
 std::string or_dash(std::string text) { return text.empty() ? "-" : text; }
 
-void print_log(std::ostream& out, const Snapshot::Log& log) {
+void print_log(std::ostream& out, const About::Log& log) {
+  out << "store    " << log.store_id << '\n';
   out << "log      " << with_unit(log.segments, "segment", "segments") << ", "
       << with_unit(log.frames, "frame", "frames") << "; " << log.bytes << " bytes written, of them "
       << log.live_bytes << " current; " << log.disk_bytes << " on the disk\n"
@@ -64,6 +65,14 @@ void print_log(std::ostream& out, const Snapshot::Log& log) {
   for (const std::string& name : log.others) out << "other    " << escaped(name) << " is not the store's\n";
 }
 
+void print_about(std::ostream& out, const About& about) {
+  if (about.log) print_log(out, *about.log);
+  if (about.database.empty()) return;
+  out << "store    " << about.kind << '\n';
+  for (const auto& [name, text] : about.database)
+    out << name << std::string(9 - std::min<std::size_t>(name.size(), 8), ' ') << escaped(text) << '\n';
+}
+
 /// As in 12.40 EUR, 5.00 USD; with how many amounts are in no sum.
 std::string amounts_of(const paidonce::StateSurvey& state) {
   std::string text;
@@ -77,10 +86,9 @@ std::string amounts_of(const paidonce::StateSurvey& state) {
 
 }  // namespace
 
-void TablePrinter::survey(std::ostream& out, const Snapshot::Log& log, const Contents& contents) const {
+void TablePrinter::survey(std::ostream& out, const About& about, const Contents& contents) const {
   const paidonce::Survey& survey = contents.survey;
-  out << "store    " << log.store_id << '\n';
-  print_log(out, log);
+  print_about(out, about);
   out << "open     ";
   if (survey.unfinished() == 0) {
     out << "nothing is unfinished\n\n";
@@ -164,7 +172,7 @@ void TablePrinter::swept(std::ostream& out, const Swept& swept) const {
 
 void TablePrinter::recovered(std::ostream& out, const Recovered& recovered) const {
   const paidonce::RecoveryReport& report = recovered.report;
-  out << "before      " << recovered.abandoned << " in progress, whose process is dead; "
+  out << "before      " << recovered.abandoned << " in progress, " << recovered.whose << "; "
       << recovered.in_doubt << " in doubt\n";
   if (recovered.dry_run) {
     out << "\nnothing was changed; a recovery would look at:\n";
@@ -188,9 +196,9 @@ void TablePrinter::resolved(std::ostream& out, const Entry& after, paidonce::Sta
   show(out, {after, {}});
 }
 
-void TablePrinter::verified(std::ostream& out, const Snapshot::Log& log) const {
-  out << "whole    every frame of the log verifies\nstore    " << log.store_id << '\n';
-  print_log(out, log);
+void TablePrinter::verified(std::ostream& out, const std::string& verified, const About& about) const {
+  out << "whole    " << verified << '\n';
+  print_about(out, about);
 }
 
 void TablePrinter::damaged(std::ostream& out, const StoreDamaged& damage) const {

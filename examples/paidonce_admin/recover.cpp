@@ -1,12 +1,11 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include <paidonce/clocks/system_clock.hpp>
-#include <paidonce/guard.hpp>
 #include <paidonce/recovery/provider_query.hpp>
 #include <paidonce/recovery/recover.hpp>
 
@@ -14,7 +13,6 @@
 #include "changes.hpp"
 #include "confirm.hpp"
 #include "escape.hpp"
-#include "open_store.hpp"
 #include "stripe_client.hpp"
 
 namespace paidonce_admin {
@@ -38,15 +36,16 @@ PaymentResult<shop::Charge> ask(const shop::StripeClient& provider, const Doubt&
   return provider.find_charge_by_order(request);
 }
 
-Selection unfinished(paidonce::FileStore& store) {
+/// What does not go on by itself.
+Selection left_in(OpenStore& store, paidonce::Timestamp now) {
   Selection left;
-  const paidonce::Timestamp now = paidonce::SystemClock{}.now();
   paidonce::ScanFilter filter;
   filter.states = {State::in_progress, State::in_doubt};
   filter.limit = std::numeric_limits<std::size_t>::max();
   store.scan(filter, [&](const paidonce::IdempotencyKey& key, const paidonce::Record& record) {
     const Entry entry{key, record};
-    left.shown.push_back({entry, why_stuck(store, entry, now)});
+    const std::string_view stuck = why_stuck(store, entry, now);
+    if (!stuck.empty()) left.shown.push_back({entry, stuck});
     return true;
   });
   left.matching = left.shown.size();
@@ -58,9 +57,9 @@ std::string payments(std::size_t number) {
   return std::to_string(number) + (number == 1 ? " payment" : " payments");
 }
 
-std::string question_about(const Options& options, std::size_t abandoned, std::size_t in_doubt) {
-  std::string text =
-      payments(abandoned) + " in progress, whose process is dead, and " + payments(in_doubt) + " in doubt.\n";
+std::string question_about(const Options& options, const Recovered& found) {
+  std::string text = payments(found.abandoned) + " in progress, " + std::string(found.whose) + ", and " +
+                     payments(found.in_doubt) + " in doubt.\n";
   if (options.gateway.empty())
     return text +
            "This marks the former as in doubt. Nobody is asked what became of them; --gateway does that.";
@@ -82,11 +81,12 @@ Exit recover(const Plan& plan) {
       throw Refusal(Exit::bad_usage, std::string("--gateway: ") + wrong.what());
     }
   }
-  const paidonce::Timestamp now = paidonce::SystemClock{}.now();
+  const StoreClock clock = plan.store.clock();
   Options all;
-  all.states = {State::in_progress, State::in_doubt};
+  all.stuck = true;
   Recovered recovered;
-  recovered.left = select(plan.snapshot, all, now);
+  recovered.whose = plan.store.kind().abandoned;
+  recovered.left = select(plan.store, all, clock.now());
   for (const Shown& shown : recovered.left.shown)
     ++(shown.entry.record.state == State::in_doubt ? recovered.in_doubt : recovered.abandoned);
   recovered.dry_run = options.dry_run;
@@ -94,13 +94,13 @@ Exit recover(const Plan& plan) {
     plan.print.recovered(plan.out, recovered);
     return Exit::done;
   }
-  confirm(options.yes ? Agreed::yes : Agreed::no,
-          question_about(options, recovered.abandoned, recovered.in_doubt));
+  confirm(options.yes ? Agreed::yes : Agreed::no, question_about(options, recovered));
 
   paidonce::GuardOptions guarded;
-  guarded.retention = retention_of(plan.snapshot, nullptr);
+  guarded.retention = retention_of(plan.store, nullptr);
   guarded.heartbeat = false;
-  paidonce::IdempotencyGuard guard{open_store(options.store), guarded};
+  const std::unique_ptr<OpenStore> store = plan.store.open_for_changes();
+  Guard guard(*store, paidonce::KeyedMutex(), clock, guarded);
   paidonce::RecoveryOptions careful;
   careful.deadline = std::chrono::hours(12);  // a person who waits for it can end it, and nothing is lost
   careful.answer_within = std::chrono::minutes(5);
@@ -115,7 +115,7 @@ Exit recover(const Plan& plan) {
   recovered.asked_provider = provider.has_value();
   recovered.report = paidonce::recover(guard, answer, careful);
   if (!provider) recovered.report.reason.clear();
-  recovered.left = unfinished(guard.store());
+  recovered.left = left_in(*store, clock.now());
   plan.print.recovered(plan.out, recovered);
   if (!recovered.report.failure.empty())
     throw Refusal(Exit::failed, "the recovery is not whole: " + recovered.report.failure);

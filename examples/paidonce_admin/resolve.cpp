@@ -1,14 +1,14 @@
 #include <algorithm>
 #include <chrono>
+#include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
-
-#include <paidonce/guard.hpp>
+#include <utility>
 
 #include "changes.hpp"
 #include "confirm.hpp"
 #include "escape.hpp"
-#include "open_store.hpp"
 #include "response.hpp"
 #include "text.hpp"
 
@@ -34,6 +34,52 @@ void require_state(const Verdict& verdict, const Record& record, Agreed agreed) 
         "request of it is under way; with --yes, --holder-is-dead says so");
 }
 
+/// A store that takes a change of one payment only while its record is the one that was shown: others may use
+/// the store as well.
+class AsShown final : public OpenStore {
+ public:
+  AsShown(std::unique_ptr<OpenStore> store, Record shown)
+      : store_(std::move(store)), shown_(std::move(shown)) {}
+
+  std::optional<Record> find(const paidonce::IdempotencyKey& key) override {
+    auto there = store_->find(key);
+    if (!written_ && there != shown_) refuse();
+    return there;
+  }
+  bool replace(const paidonce::IdempotencyKey& key, paidonce::Version expected,
+               const Record& record) override {
+    const bool first = !std::exchange(written_, true);  // also where it throws, and nobody knows
+    const bool stored = store_->replace(key, expected, record);
+    if (first && !stored) written_ = false;
+    return stored;
+  }
+  std::optional<Record> insert(const paidonce::IdempotencyKey& key, const Record& record) override {
+    return store_->insert(key, record);
+  }
+  void scan(const paidonce::ScanFilter& filter, const Visitor& visitor) override {
+    store_->scan(filter, visitor);
+  }
+  std::size_t erase_expired(paidonce::Timestamp now, std::size_t most) override {
+    return store_->erase_expired(now, most);
+  }
+  bool holder_gone(const paidonce::IdempotencyKey& key, const Record& record) override {
+    return store_->holder_gone(key, record);
+  }
+
+  /// Whether it was another one, and nothing was changed.
+  bool has_refused() const { return refused_; }
+  [[noreturn]] void refuse() {
+    refused_ = true;
+    throw Refusal(Exit::wrong_state,
+                  "the record has changed since it was shown, and nothing was done: look at it again");
+  }
+
+ private:
+  std::unique_ptr<OpenStore> store_;
+  const std::optional<Record> shown_;
+  bool written_ = false, refused_ = false;
+};
+
 /// What the person is to read before they say yes.
 std::string question_about(const Verdict& verdict, const Shown& shown, const Response& response) {
   const Entry& entry = shown.entry;
@@ -47,6 +93,8 @@ std::string question_about(const Verdict& verdict, const Shown& shown, const Res
            "!!! more, here or on another machine, and that none of its requests is still under way to the\n"
            "!!! provider. If that is not so, what you say now can turn out wrong, and money can move "
            "twice.\n";
+  if (entry.record.state == State::in_progress && shown.stuck.empty())
+    text << "!!! ITS LEASE IS NOT OVER: as far as anybody can tell, a process runs it at this moment.\n";
   switch (verdict.as) {
     case State::released:
       text << "!!! RELEASED MEANS THAT NOTHING WAS CHARGED. The next call with this key CHARGES. Be sure "
@@ -68,10 +116,12 @@ std::string question_about(const Verdict& verdict, const Shown& shown, const Res
 
 }  // namespace
 
-Duration retention_of(const Snapshot& snapshot, const std::string* scope) {
+Duration retention_of(const StoreReader& store, const std::string* scope) {
   constexpr Duration ten_years = std::chrono::hours(24) * 3652, a_day = std::chrono::hours(24);
   Duration longest{0};
-  snapshot.each([&](const Entry& entry) {
+  Wanted results = {.states = {State::succeeded, State::declined}, .parts = Wanted::Parts::no_response};
+  if (scope) results.key_begins_with = key_beginning_of(*scope);
+  store.each(results, [&](const Entry& entry) {
     const Record& record = entry.record;
     if ((scope && entry.key.scope() != *scope) || record.expires_at <= record.updated_at) return;
     if (record.state != State::succeeded && record.state != State::declined) return;
@@ -90,22 +140,25 @@ Exit resolve(const Plan& plan, const Shown& shown) {
   const Agreed agreed = plan.options.yes ? Agreed::yes : Agreed::no;
   require_state(verdict, entry.record, agreed);
   Response response;
-  if (verdict.as != State::released) response = response_of(plan.options, entry, plan.snapshot);
+  if (verdict.as != State::released) response = response_of(plan.options, entry, plan.store);
   const std::string scope(entry.key.scope());
   paidonce::GuardOptions guarded;
-  guarded.retention = verdict.retention.value_or(retention_of(plan.snapshot, &scope));
+  guarded.retention = verdict.retention.value_or(retention_of(plan.store, &scope));
   guarded.heartbeat = false;
   if (guarded.retention < Duration(60'000))
     throw Refusal(Exit::bad_usage,
                   "--retention: a result that is forgotten is charged again; a minute at least");
   confirm(agreed, question_about(verdict, shown, response));
 
-  paidonce::IdempotencyGuard guard{open_store(plan.options.store), guarded};
-  if (guard.find(entry.key) != entry.record)
-    throw Refusal(Exit::wrong_state,
-                  "the record has changed since it was shown, and nothing was done: look at it again");
-  guard.resolve(entry.key, verdict.as, response.bytes, response.format, verdict.actor, verdict.reason,
-                entry.record.attempt_id);
+  AsShown store(plan.store.open_for_changes(), entry.record);
+  Guard guard(store, paidonce::KeyedMutex(), plan.store.clock(), guarded);
+  try {
+    guard.resolve(entry.key, verdict.as, response.bytes, response.format, verdict.actor, verdict.reason,
+                  entry.record.attempt_id);
+  } catch (const paidonce::Error&) {
+    if (store.has_refused()) store.refuse();
+    throw;
+  }
   const auto after = guard.find(entry.key);
   if (!after) throw Refusal(Exit::failed, "the record is gone");
   plan.print.resolved(plan.out, {entry.key, *after}, entry.record.state);

@@ -56,9 +56,12 @@ void check_charge(const std::string& bytes, const Verdict& verdict, const Entry&
 }
 
 /// The formats of the responses that other payments of this scope have.
-std::set<std::string> formats_beside(const Entry& entry, const Snapshot& snapshot) {
+std::set<std::string> formats_beside(const Entry& entry, const StoreReader& store) {
   std::set<std::string> formats;
-  snapshot.each([&](const Entry& other) {
+  const Wanted results = {.states = {State::succeeded, State::declined},
+                          .key_begins_with = key_beginning_of(entry.key.scope()),
+                          .parts = Wanted::Parts::no_response};
+  store.each(results, [&](const Entry& other) {
     const State state = other.record.state;
     if (other.key.scope() == entry.key.scope() && (state == State::succeeded || state == State::declined))
       formats.insert(other.record.response_format);
@@ -68,7 +71,7 @@ std::set<std::string> formats_beside(const Entry& entry, const Snapshot& snapsho
 
 }  // namespace
 
-Response response_of(const Options& options, const Entry& entry, const Snapshot& snapshot) {
+Response response_of(const Options& options, const Entry& entry, const StoreReader& store) {
   const Verdict& verdict = options.verdict;
   Response response;
   if (verdict.format) {
@@ -80,7 +83,7 @@ Response response_of(const Options& options, const Entry& entry, const Snapshot&
     response.format = ChargeCodec::format;
     response.bytes = ChargeCodec::encode(charge_of(verdict, entry));
   }
-  const std::set<std::string> formats = formats_beside(entry, snapshot);
+  const std::set<std::string> formats = formats_beside(entry, store);
   if (formats.empty()) {
     response.warning =
         "No other payment of this scope has a response that the format could be compared with.";

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "options.hpp"
-#include "snapshot.hpp"
+#include "store_reader.hpp"
 
 namespace paidonce_admin {
 
@@ -20,6 +20,6 @@ struct Response {
 /// keeps for this order and amount; encoded bytes are taken as they are, and read back where their format is
 /// that of pay_orders. Throws `Refusal{bad_usage}` where the amount of the record cannot be read, the bytes
 /// are not of this payment, or no other record of this scope has that format, unless `--any-format` says so.
-Response response_of(const Options& options, const Entry& entry, const Snapshot& snapshot);
+Response response_of(const Options& options, const Entry& entry, const StoreReader& store);
 
 }  // namespace paidonce_admin

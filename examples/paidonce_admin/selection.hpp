@@ -11,7 +11,7 @@
 #include <paidonce/time.hpp>
 
 #include "options.hpp"
-#include "snapshot.hpp"
+#include "store_reader.hpp"
 
 namespace paidonce_admin {
 
@@ -19,13 +19,8 @@ inline constexpr std::array all_states = {paidonce::State::in_progress, paidonce
                                           paidonce::State::succeeded, paidonce::State::declined,
                                           paidonce::State::released};
 
-/// In progress or in doubt: somebody has to find out, or the next call with this key will.
-constexpr bool is_unfinished(paidonce::State state) {
-  return state == paidonce::State::in_progress || state == paidonce::State::in_doubt;
-}
-
-/// Why a payment does not go on by itself; empty where it does, or has ended. That its holder is dead is said
-/// of copies, too, whose payments may be running.
+/// Why a payment does not go on by itself; empty where it does, or has ended. That its holder is dead is
+/// known of file stores alone, and said of copies, too, whose payments may be running.
 template <class S>
 std::string_view why_stuck(S& store, const Entry& entry, paidonce::Timestamp now) {
   if (entry.record.state == paidonce::State::in_doubt) return "in_doubt";
@@ -54,15 +49,19 @@ inline bool changed_before(const Shown& a, const Shown& b) {
 }
 
 /// Those that `list` is asked for.
-inline Selection select(const Snapshot& snapshot, const Options& options, paidonce::Timestamp now) {
+inline Selection select(const StoreReader& store, const Options& options, paidonce::Timestamp now) {
   Selection selected;
-  snapshot.each([&](Entry entry) {
+  Wanted wanted;
+  wanted.states.assign(options.states.begin(), options.states.end());
+  if (options.stuck && wanted.states.empty())
+    wanted.states = {paidonce::State::in_progress, paidonce::State::in_doubt};
+  store.each(wanted, [&](const Entry& entry) {
     if (!options.states.empty() && !options.states.contains(entry.record.state)) return;
     if (options.older_than && entry.record.updated_at >= now - *options.older_than) return;
-    const std::string_view stuck = why_stuck(snapshot, entry, now);
+    const std::string_view stuck = why_stuck(store, entry, now);
     if (options.stuck && stuck.empty()) return;
     ++selected.matching;
-    selected.shown.push_back({std::move(entry), stuck});
+    selected.shown.push_back({entry, stuck});
     std::push_heap(selected.shown.begin(), selected.shown.end(), changed_before);
     if (options.limit && selected.shown.size() > *options.limit) {  // the latest of these goes
       std::pop_heap(selected.shown.begin(), selected.shown.end(), changed_before);

@@ -1,24 +1,25 @@
 #include <algorithm>
+#include <memory>
 #include <string>
 
 #include <paidonce/clocks/steady_timer.hpp>
-#include <paidonce/clocks/system_clock.hpp>
 #include <paidonce/protocol.hpp>
 #include <paidonce/recovery/sweep.hpp>
 
 #include "changes.hpp"
 #include "confirm.hpp"
-#include "open_store.hpp"
 #include "text.hpp"
 
 namespace paidonce_admin {
 
 Exit sweep(const Plan& plan) {
-  const paidonce::Timestamp now = paidonce::SystemClock{}.now();
-  std::size_t expired = 0;
+  StoreClock clock = plan.store.clock();
+  const paidonce::Timestamp now = clock.now();
+  std::size_t expired = 0, records = 0;
   paidonce::Timestamp last{};
-  plan.snapshot.each([&](const Entry& entry) {
+  plan.store.each({.parts = Wanted::Parts::no_response}, [&](const Entry& entry) {
     if (paidonce::protocol::expired(entry.record, now)) ++expired;
+    ++records;
     last = std::max(last, entry.record.updated_at);
   });
   if (plan.options.dry_run || expired == 0) {
@@ -26,19 +27,21 @@ Exit sweep(const Plan& plan) {
     return Exit::done;
   }
   confirm(plan.options.yes ? Agreed::yes : Agreed::no,
-          "This erases " + std::to_string(expired) + " of " + std::to_string(plan.snapshot.size()) +
-              " records. A payment whose record is erased is charged again when its key comes again.\nThe "
-              "clock of this "
-              "machine says " +
-              text_of(now) + "; the last record changed at " + text_of(last) + ".");
-  paidonce::FileStore store = open_store(plan.options.store);
-  paidonce::SystemClock clock;
+          "This erases " + std::to_string(expired) + " of " + std::to_string(records) +
+              " records. A payment whose record is erased is charged again when its key comes again.\nThe " +
+              std::string(plan.store.kind().clock) + " says " + text_of(now) +
+              "; the last record changed at " + text_of(last) + ".");
+  const std::unique_ptr<OpenStore> store = plan.store.open_for_changes();
   paidonce::SteadyTimer timer;
   paidonce::ClockWatch watch;
   paidonce::Stop never;
-  // Nobody else waits for the store, so there is no pause, and an end only for what hangs.
-  const paidonce::SweepOptions all = {.batch = 10'000, .pause = {}, .deadline = std::chrono::hours(1)};
-  const paidonce::SweepReport report = paidonce::sweep(store, clock, timer, watch, all, never);
+  paidonce::SweepOptions all;
+  all.deadline = std::chrono::hours(1);  // an end only for what hangs
+  if (!plan.store.is_shared()) {         // nobody waits for the store meanwhile
+    all.batch = 10'000;
+    all.pause = {};
+  }
+  const paidonce::SweepReport report = paidonce::sweep(*store, clock, timer, watch, all, never);
   plan.print.swept(plan.out, {expired, now, report, false});
   if (report.failure) throw *report.failure;
   if (!report.finished)

@@ -1,0 +1,36 @@
+#include "store_address.hpp"
+
+#include "exit.hpp"
+
+namespace paidonce_admin {
+namespace {
+
+using Kind = StoreAddress::Kind;
+
+StoreAddress at(Kind kind, std::string_view place) {
+  StoreAddress address;
+  address.kind = kind;
+  address.place = place;
+  return address;
+}
+
+}  // namespace
+
+StoreAddress store_address(std::string_view text) {
+  const auto without = [&](std::string_view prefix) { return text.substr(prefix.size()); };
+  for (const std::string_view url : {"postgres://", "postgresql://"})
+    if (text.starts_with(url)) return at(Kind::postgres, text);
+  for (const std::string_view prefix : {"postgres:", "postgresql:"})
+    if (text.starts_with(prefix)) return at(Kind::postgres, without(prefix));
+  if (text == "sqlite:") throw Refusal(Exit::bad_usage, "--store sqlite:FILE: name the file of a database");
+  if (text.starts_with("sqlite:")) return at(Kind::sqlite, without("sqlite:"));
+  for (const std::string_view other : {"redis:", "rediss:"})
+    if (text.starts_with(other))
+      throw Refusal(Exit::bad_usage,
+                    "--store: this build has no redis store; it has file:DIR, sqlite:FILE and postgres:URL");
+  if (text.starts_with("file:")) text.remove_prefix(5);
+  if (text.empty()) throw Refusal(Exit::bad_usage, "--store DIR: name the directory of a store");
+  return at(Kind::file, text);
+}
+
+}  // namespace paidonce_admin
