@@ -81,7 +81,8 @@ inline Refusal begin_payment(Order& order, std::uint32_t payment, const Record& 
     case OrderState::paying: break;
   }
   if (order.payment != payment) return "another payment of this order was started meanwhile";
-  if (begun.amount != order.total.text()) return "the order's total is another one";
+  // None where the payment was begun by execute_in_transaction, which takes no amount.
+  if (!begun.amount.empty() && begun.amount != order.total.text()) return "the order's total is another one";
   if (order.state == OrderState::paying) {
     if (!takes_over(begun, order.followed))
       return "the order is being paid, and how that payment ended is not known";
