@@ -34,10 +34,11 @@ namespace paidonce::inline v1 {
 /// What a store has done since it was opened.
 struct PostgresStoreStats {
   std::uint64_t operations = 0;          ///< find, insert and replace
-  std::uint64_t batches = 0;             ///< round trips that they took
-  std::uint64_t connections_opened = 0;  ///< more than there are: some were lost
-  std::uint64_t repeats = 0;             ///< statements sent again: deadlocks, serialization failures, races
+  std::uint64_t batches = 0;             ///< that they made: a round trip each
   std::uint64_t batches_undone = 0;      ///< because of one operation; the others were repeated
+  std::uint64_t repeats = 0;             ///< statements sent again: deadlocks, serialization failures, races
+  std::uint64_t connections_opened = 0;  ///< more than there are: some were lost
+  std::uint64_t waiting = 0;             ///< operations that wait for a lane, at the moment
   std::uint32_t failed_tries = 0;        ///< to connect, since the server was last reached; 0: it is there
 };
 
@@ -150,8 +151,15 @@ class PostgresStore {
 
   PostgresStoreStats stats() const {
     const auto counts = core_->lanes.counts();
-    return {counts.operations,      counts.batches,        core_->connector.opened(),
-            core_->lanes.repeats(), core_->lanes.undone(), core_->connector.failures()};
+    PostgresStoreStats stats;
+    stats.operations = counts.operations;
+    stats.batches = counts.batches;
+    stats.batches_undone = core_->lanes.undone();
+    stats.repeats = core_->lanes.repeats();
+    stats.connections_opened = core_->connector.opened();
+    stats.waiting = core_->lanes.queued();
+    stats.failed_tries = core_->connector.failures();
+    return stats;
   }
 
  private:

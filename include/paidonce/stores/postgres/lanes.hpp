@@ -51,6 +51,7 @@ class PostgresLanes {
   void open_first() { connector_.open(lanes_[0].slot); }
 
   auto counts() const noexcept { return combiner_.counts(); }
+  std::size_t queued() const noexcept { return combiner_.queued(); }
   std::uint64_t repeats() const noexcept { return repeats_.load(std::memory_order_relaxed); }
   std::uint64_t undone() const noexcept { return undone_.load(std::memory_order_relaxed); }
 

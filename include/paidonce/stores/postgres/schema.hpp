@@ -3,8 +3,8 @@
 // those whose schema is run by others.
 //
 // Columns have their own types, so that people can read the table; texts are bytea, since they may hold any
-// byte. An update is HOT unless it changes a column of an index or of its condition: that of a begin to a
-// result does (`state`, and `expires_at`), heartbeats and checkpoints do not.
+// byte. An update is HOT, and touches no index, unless it changes a column of an index or of its condition:
+// that from a begin to a result does (`state`, `expires_at`), heartbeats and checkpoints do not.
 
 #include <array>
 #include <cstdint>
@@ -44,12 +44,12 @@ inline constexpr std::string_view postgres_schema_1[] = {
     " CONSTRAINT payments_pkey PRIMARY KEY (key),"
     " CONSTRAINT payments_state CHECK (state BETWEEN 1 AND 5)"
     ") WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02,"
-    " autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0)",
+    " autovacuum_vacuum_insert_scale_factor = 0.05)",
 
     "CREATE INDEX payments_unfinished ON %.payments (key) WHERE state IN (1, 4)",
 
     "CREATE INDEX payments_expiry ON %.payments (expires_at)"
-    " WHERE (state IN (2, 3) OR (state = 5 AND checkpoint = ''))",
+    " WHERE state IN (2, 3, 5)",
 
     "CREATE FUNCTION %.readable_time(millis bigint) RETURNS timestamptz"
     " LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$"

