@@ -40,6 +40,10 @@ struct VfsCall {
   const void* bytes = nullptr;  // of write
   int size = 0;                 // of read and write
 
+  sqlite3_file* file = nullptr;  // of write: the machine's
+
+  /// Writes the first half of what is to be written.
+  void write_half() const { file->pMethods->xWrite(file, bytes, size / 2, offset); }
   bool is_log() const { return path.ends_with("-wal"); }
   /// Whether it changes what is on the disk.
   bool changes() const {
@@ -129,9 +133,13 @@ class SqliteVfs {
         },
         [](sqlite3_file* file, const void* from, int size, sqlite3_int64 at) {
           File& own = of(file);
-          return own.vfs->around(
-              {.does = Does::write, .path = own.path, .offset = at, .bytes = from, .size = size},
-              [&] { return own.below()->pMethods->xWrite(own.below(), from, size, at); });
+          return own.vfs->around({.does = Does::write,
+                                  .path = own.path,
+                                  .offset = at,
+                                  .bytes = from,
+                                  .size = size,
+                                  .file = own.below()},
+                                 [&] { return own.below()->pMethods->xWrite(own.below(), from, size, at); });
         },
         [](sqlite3_file* file, sqlite3_int64 size) {
           File& own = of(file);
