@@ -3,12 +3,16 @@
 // be lost.
 
 #include <cstddef>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <sys/mount.h>
 
 #include <paidonce/stores/sqlite.hpp>
 
@@ -393,4 +397,88 @@ TEST_CASE("a disk that is full refuses what needs room, keeps what is there, and
   room = SIZE_MAX;
   CHECK_FALSE(store.insert(key(number), record(1, 1)));
   CHECK(store.replace(key(0), 1, record(1, 2, State::succeeded)));
+}
+
+TEST_CASE("a small tmpfs fills up, refuses new payments, and is given room", "[store][sqlite][full]") {
+  const fault::FastDirectory files;
+  const std::filesystem::path place = files / "tmpfs";
+  std::filesystem::create_directory(place);
+  if (::mount("tmpfs", place.c_str(), "tmpfs", 0, "size=1536k") != 0) {
+    const char* const ci = std::getenv("CI");
+    if (ci != nullptr && std::string(ci) == "true") FAIL("a tmpfs cannot be mounted");
+    WARN("skipped: mounting a tmpfs needs root");
+    return;
+  }
+  struct Unmount {
+    std::filesystem::path place;
+    ~Unmount() { ::umount2(place.c_str(), MNT_DETACH); }
+  } unmount{place};
+  unsigned number = 0;
+  {
+    SqliteStore store(place / "payments.db");
+    for (std::error_code why; !why; ++number) {
+      REQUIRE(number < 10'000);
+      try {
+        store.insert(key(number), record(number, 1));
+      } catch (const Error& error) {
+        why = error.code();
+        CHECK(why == errc::store_full);
+        --number;
+      }
+    }
+    CHECK(number > 20);
+    for (unsigned each = 0; each < number; ++each) CHECK(store.find(key(each)) == record(each, 1));
+    CHECK_FALSE(store.find(key(number)));
+    REQUIRE(::mount("tmpfs", place.c_str(), "tmpfs", MS_REMOUNT, "size=16m") == 0);
+    for (unsigned each = 0; each < number; ++each)
+      CHECK(store.replace(key(each), 1, record(each, 2, State::succeeded)));
+    CHECK_FALSE(store.insert(key(number), record(number, 1)));
+  }
+  SqliteStore store(place / "payments.db");
+  for (unsigned each = 0; each < number; ++each)
+    CHECK(store.find(key(each)) == record(each, 2, State::succeeded));
+}
+
+TEST_CASE("a damaged database is refused where it is damaged", "[store][sqlite][corrupt]") {
+  const fault::FastDirectory files;
+  const auto file = files / "payments.db";
+  {
+    SqliteStore store(file);
+    for (unsigned number = 0; number < 200; ++number) store.insert(key(number), record(number, 1));
+  }
+  const auto size = std::filesystem::file_size(file);
+  std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
+  bytes.seekp(0);
+  SECTION("in its head") {
+    bytes << "no database at all";
+    bytes.close();
+    CHECK_THROWS_MATCHES(SqliteStore(file), Error, support::has_code<Error>(errc::store_corrupt));
+  }
+  SECTION("in its pages") {
+    const std::string noise(4096, '\xa5');
+    for (std::size_t at = 4096; at < size; at += 4096) {
+      bytes.seekp(static_cast<std::streamoff>(at));
+      if (at > 4 * 4096) bytes << noise;
+    }
+    bytes.close();
+    std::size_t refused = 0, right = 0;
+    try {
+      SqliteStore store(file);
+      for (unsigned number = 0; number < 200; ++number) {
+        try {
+          const auto found = store.find(key(number));
+          REQUIRE(found);  // never absent by mistake
+          CHECK(*found == record(number, 1));
+          ++right;
+        } catch (const Error& error) {
+          CHECK(error.code() == errc::store_corrupt);
+          ++refused;
+        }
+      }
+    } catch (const Error& error) {
+      CHECK(error.code() == errc::store_corrupt);
+      ++refused;
+    }
+    CHECK(refused > 0);
+  }
 }
