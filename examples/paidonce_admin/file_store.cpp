@@ -33,7 +33,7 @@ OpenFile<ReadOnlyFiles> open_directory(ReadOnlyFiles& files, const std::filesyst
   if (!wrong && opened < 0) wrong = {errno, std::generic_category()};
   if (wrong == std::errc::not_a_directory)
     throw Refusal(Exit::bad_usage, "there is no store: cannot open " + name + ": " + wrong.message() +
-                                       "; an SQLite database is named as sqlite:FILE");
+                                       "; a SQLite database is named as sqlite:FILE");
   if (wrong == std::errc::no_such_file_or_directory)
     throw Refusal(Exit::bad_usage, "there is no store: cannot open " + name + ": " + wrong.message());
   if (wrong) throw std::system_error(wrong, "cannot open " + name);

@@ -209,7 +209,7 @@ std::optional<Options> read_options(int argc, char** argv) {
          "postgres: before what libpq connects to, as in postgres://db.example/payments or\n"
          "'postgres:host=db.example dbname=payments'. All commands but audit need it")
       ->type_name("");
-  app.add_option("--table", written.table, "Of an SQLite database; paidonce_payments unless given")
+  app.add_option("--table", written.table, "Of a SQLite database; paidonce_payments unless given")
       ->type_name("NAME");
   app.add_option("--schema", written.schema, "Of a PostgreSQL database; paidonce unless given")
       ->type_name("NAME");

@@ -184,8 +184,8 @@ class PostgresReader final : public StoreReader {
     const std::string_view sqlstate = field ? field : "08006";
     if (sqlstate == "42P01" || sqlstate == "42703" || sqlstate == "3F000") no_store();
     if (sqlstate == "42501")
-      throw Refusal(Exit::failed, "this role may not read the store: GRANT USAGE ON SCHEMA " + schema_ +
-                                      "; GRANT SELECT ON ALL TABLES IN SCHEMA " + schema_);
+      throw Refusal(Exit::bad_usage, "this role may not read the store: GRANT USAGE ON SCHEMA " + schema_ +
+                                         "; GRANT SELECT ON ALL TABLES IN SCHEMA " + schema_);
     throw paidonce::detail::postgres_error(sqlstate);
   }
 

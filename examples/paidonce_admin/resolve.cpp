@@ -49,9 +49,14 @@ class AsShown final : public OpenStore {
   bool replace(const paidonce::IdempotencyKey& key, paidonce::Version expected,
                const Record& record) override {
     const bool first = !std::exchange(written_, true);  // also where it throws, and nobody knows
-    const bool stored = store_->replace(key, expected, record);
-    if (first && !stored) written_ = false;
-    return stored;
+    try {
+      const bool stored = store_->replace(key, expected, record);
+      if (first && !stored) written_ = false;
+      return stored;
+    } catch (const paidonce::Error& error) {
+      failure_ = error;
+      throw;
+    }
   }
   std::optional<Record> insert(const paidonce::IdempotencyKey& key, const Record& record) override {
     return store_->insert(key, record);
@@ -66,17 +71,22 @@ class AsShown final : public OpenStore {
     return store_->holder_gone(key, record);
   }
 
-  /// Whether it was another one, and nothing was changed.
-  bool has_refused() const { return refused_; }
+  /// Throws why it was not changed, where that is known: the guard says only that it was not, or may not be.
+  void tell_why() {
+    if (refused_) refuse();
+    if (failure_ && !retryable(*failure_)) throw *failure_;
+  }
+
+ private:
   [[noreturn]] void refuse() {
     refused_ = true;
     throw Refusal(Exit::wrong_state,
                   "the record has changed since it was shown, and nothing was done: look at it again");
   }
 
- private:
   std::unique_ptr<OpenStore> store_;
   const std::optional<Record> shown_;
+  std::optional<paidonce::Error> failure_ = {};
   bool written_ = false, refused_ = false;
 };
 
@@ -156,7 +166,7 @@ Exit resolve(const Plan& plan, const Shown& shown) {
     guard.resolve(entry.key, verdict.as, response.bytes, response.format, verdict.actor, verdict.reason,
                   entry.record.attempt_id);
   } catch (const paidonce::Error&) {
-    if (store.has_refused()) store.refuse();
+    store.tell_why();
     throw;
   }
   const auto after = guard.find(entry.key);

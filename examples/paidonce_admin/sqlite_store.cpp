@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <paidonce/errors.hpp>
 #include <paidonce/stores/sqlite.hpp>
@@ -184,10 +186,14 @@ class SqliteReader final : public StoreReader {
     const std::string name = escaped(place.native());
     std::error_code wrong;
     const fs::file_status status = fs::symlink_status(place, wrong);
-    if (fs::is_regular_file(status)) return fs::canonical(place);
+    if (fs::is_regular_file(status)) {
+      if (::access(place.c_str(), R_OK) != 0)
+        throw std::system_error(errno, std::generic_category(), "cannot read " + name);
+      return fs::canonical(place);
+    }
     if (fs::is_directory(status))
       throw Refusal(Exit::bad_usage, name +
-                                         " is a directory; an SQLite store is a file, and the directory of a "
+                                         " is a directory; a SQLite store is a file, and the directory of a "
                                          "file store is named as file:DIR");
     if (fs::exists(status))
       throw Refusal(Exit::bad_usage, name + " is no regular file: name the database file itself");

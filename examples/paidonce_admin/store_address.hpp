@@ -11,7 +11,7 @@ struct StoreAddress {
 
   Kind kind = Kind::file;
   std::string place = {};  ///< its directory; its database file; what libpq connects to, password and all
-  std::string table = "paidonce_payments";  ///< of an SQLite database
+  std::string table = "paidonce_payments";  ///< of a SQLite database
   std::string schema = "paidonce";          ///< of a PostgreSQL database
 };
 

@@ -125,7 +125,7 @@ class StoreReader {
 /// Throws `Refusal{bad_usage}` where there is no store, and `Refusal{in_use}`.
 std::unique_ptr<StoreReader> look_at(const StoreAddress& address);
 
-// What it chooses from. The place of a file store is a directory, of an SQLite store a file.
+// What it chooses from. The place of a file store is a directory, of a SQLite store a file.
 std::unique_ptr<StoreReader> look_at_files(const StoreAddress& address);
 std::unique_ptr<StoreReader> look_at_sqlite(const StoreAddress& address);
 std::unique_ptr<StoreReader> look_at_postgres(const StoreAddress& address);
