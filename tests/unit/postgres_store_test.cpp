@@ -706,6 +706,23 @@ TEST_CASE("scans for the unfinished, and sweeps, have an index", "[postgres][sca
   CHECK(sweep.find("\"Sort\"") == std::string::npos);
 }
 
+TEST_CASE("a plan that was made for a small table is not kept", "[postgres][plans]") {
+  Shop shop;
+  shop.options.lanes = 1;
+  PostgresStore store = shop.open();
+  shop.network.reset();
+  const auto planned_anew = [&] {
+    REQUIRE_FALSE(store.find(key("a")));
+    for (const std::string& statement : shop.network.statements())
+      if (statement.find("DISCARD PLANS") != std::string::npos) return true;
+    return false;
+  };
+  CHECK(comes_true(planned_anew));
+  shop.network.reset();
+  CHECK_FALSE(planned_anew());
+  CHECK(shop.network.round_trips() == 1);
+}
+
 TEST_CASE("people can read the table", "[postgres][schema]") {
   Shop shop;
   PostgresStore store = shop.open();

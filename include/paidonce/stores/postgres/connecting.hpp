@@ -18,25 +18,31 @@
 
 namespace paidonce::inline v1::detail {
 
+/// No server is there, or it starts up: it may be in a moment, which is worth waiting for.
+class PostgresOutage : public Error {
+ public:
+  explicit PostgresOutage(const Error& as_told) : Error(as_told) {}
+};
+
 /// A failure to connect in fixed words: libpq's own name hosts and users. The message is that of
 /// PQERRORS_VERBOSE, which has the SQLSTATE whatever the server's language.
-inline Error connect_error(std::string_view message) {
+[[noreturn]] inline void throw_connect_error(std::string_view message) {
   const auto says = [&](std::string_view text) { return message.find(text) != std::string_view::npos; };
   const auto unavailable = [](const char* text) { return Error(errc::store_unavailable, text); };
   if (says(" 53300:") || says("too many clients") || says("no more connections"))
-    return unavailable("the server takes no more connections: raise max_connections, or use fewer");
+    throw unavailable("the server takes no more connections: raise max_connections, or use fewer");
   if (says(" 28P01:") || says(" 28000:") || says("no password supplied"))
-    return unavailable("the server refused user or password, or its pg_hba.conf has no entry for them");
-  if (says(" 3D000:")) return unavailable("the server has no database of that name");
-  if (says(" 57P03:")) return unavailable("the server starts up or shuts down");
+    throw unavailable("the server refused user or password, or its pg_hba.conf has no entry for them");
+  if (says(" 3D000:")) throw unavailable("the server has no database of that name");
+  if (says(" 57P03:")) throw PostgresOutage(unavailable("the server starts up or shuts down"));
   if (says("unsupported startup parameter"))
-    return unavailable(
+    throw unavailable(
         "the pooler refuses a startup parameter: leave it out, or list it in ignore_startup_parameters");
   if (says("session is read-only") || says("server is in hot standby"))
-    return unavailable("no host of the connection string takes writes: target_session_attrs found none");
+    throw unavailable("no host of the connection string takes writes: target_session_attrs found none");
   if (says("certificate") || says("SSL") || says("sslmode"))
-    return unavailable("TLS could not be set up: see sslmode, sslrootcert and the server's certificate");
-  return unavailable("the server could not be reached");
+    throw unavailable("TLS could not be set up: see sslmode, sslrootcert and the server's certificate");
+  throw PostgresOutage(unavailable("the server could not be reached"));
 }
 
 /// `host` says which one of the connection string's. Throws `store_unavailable`.
@@ -76,7 +82,7 @@ inline PGconn* connect(const std::string& conninfo, const PostgresHost& host, Po
   PostgresPollingStatusType polling = PGRES_POLLING_WRITING;
   if (PQstatus(connection.get()) == CONNECTION_BAD) polling = PGRES_POLLING_FAILED;
   while (polling != PGRES_POLLING_OK) {
-    if (polling == PGRES_POLLING_FAILED) throw connect_error(PQerrorMessage(connection.get()));
+    if (polling == PGRES_POLLING_FAILED) throw_connect_error(PQerrorMessage(connection.get()));
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     if (left <= 0) throw gone();

@@ -114,6 +114,11 @@ class PostgresConnection {
     if (!connection_) throw lost();
     in_exchange_ = true;  // until everything has come: an exception leaves it so, and the connection unusable
     enter_pipeline();
+    const bool replans = plans_are_old();
+    if (replans) {
+      const PostgresStatement discard{PostgresStatement::never, "", "DISCARD PLANS"};
+      send({discard, PostgresParameters()}, prepared_);
+    }
     std::uint64_t parsed = prepared_;
     for (const PostgresRequest& request : requests) {
       send(request, parsed);
@@ -122,21 +127,15 @@ class PostgresConnection {
     if (PQpipelineSync(connection_.get()) != 1) throw lost();
     PostgresAnswers answers;
     answers.results.reserve(requests.size());
+    if (replans) read_next(answers, deadline);
     parsed = prepared_;
     for (const PostgresRequest& request : requests) {
       const std::uint64_t bit = bit_of(request.statement);
       if (by_name(request.statement) && (parsed & bit) == 0) {
-        const PostgresResult parse = next(deadline);
-        if (parse.failed())
-          note_failure(answers, parse);
-        else
-          prepared_ |= bit;
-        end_of_answer(deadline);
+        if (!read_next(answers, deadline).failed()) prepared_ |= bit;
         parsed |= bit;
       }
-      answers.results.push_back(next(deadline));
-      if (answers.results.back().failed()) note_failure(answers, answers.results.back());
-      end_of_answer(deadline);
+      answers.results.push_back(read_next(answers, deadline));
     }
     await_sync(answers, deadline);
     in_exchange_ = false;
@@ -169,6 +168,19 @@ class PostgresConnection {
     if (PQpipelineStatus(connection_.get()) != PQ_PIPELINE_OFF) return;
     if (PQsetnonblocking(connection_.get(), 1) != 0 || PQenterPipelineMode(connection_.get()) != 1)
       throw lost();
+  }
+
+  /// The server keeps the plan of a named statement until statistics are gathered anew. One that was made for
+  /// a table of a few rows reads all of it, which is slow when there are a million a minute later: plans are
+  /// made again every second. Not within a transaction, which may have failed already.
+  bool plans_are_old() {
+    if (statements_ != Statements::named || prepared_ == 0 ||
+        PQtransactionStatus(connection_.get()) != PQTRANS_IDLE)
+      return false;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - planned_ < std::chrono::seconds(1)) return false;
+    planned_ = now;
+    return true;
   }
 
   static std::uint64_t bit_of(const PostgresStatement& statement) noexcept {
@@ -210,10 +222,13 @@ class PostgresConnection {
     return PostgresResult(PQgetResult(from));
   }
 
-  /// libpq says with a null pointer that an answer has ended.
-  void end_of_answer(PostgresDeadline deadline) {
+  /// One answer, to its end: libpq says with a null pointer where that is.
+  PostgresResult read_next(PostgresAnswers& answers, PostgresDeadline deadline) {
+    PostgresResult result = next(deadline);
+    if (result.failed()) note_failure(answers, result);
     while (next(deadline).get()) {
     }
+    return result;
   }
 
   /// The Sync's own answer: only now is what was not in a transaction committed, and that can fail too.
@@ -258,6 +273,7 @@ class PostgresConnection {
   std::unique_ptr<PGconn, Finish> connection_;
   Statements statements_;
   std::uint64_t prepared_ = 0;
+  std::chrono::steady_clock::time_point planned_ = std::chrono::steady_clock::now();
   bool in_exchange_ = false;
 };
 

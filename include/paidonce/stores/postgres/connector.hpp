@@ -37,21 +37,19 @@ class PostgresConnector {
         hosts_(hosts_of(conninfo_)),
         gate_(options.reconnect, options.connect_timeout) {}
 
-  /// The slot's connection: a living one to a server that may be trusted. Throws `store_unavailable` and what
-  /// `check_server` does.
+  /// The slot's connection: a living one to a server that may be trusted. An outage is waited for, as long as
+  /// the gate lets callers wait. Throws `store_unavailable` and what `check_server` does.
   PostgresConnection& open(PostgresSlot& slot) {
     if (slot.connection && alive(slot)) return *slot.connection;
     slot.connection.reset();
-    gate_.enter();
-    try {
-      connect_to_any(slot);
-    } catch (...) {
-      gate_.failed();
-      throw;
+    while (!try_to_open(slot)) {
     }
-    gate_.succeeded();
-    slot.used = std::chrono::steady_clock::now();
-    opened_.fetch_add(1, std::memory_order_relaxed);
+    return *slot.connection;
+  }
+
+  /// Likewise, and an outage is told at once.
+  PostgresConnection& open_now(PostgresSlot& slot) {
+    if (!try_to_open(slot)) throw Error(errc::store_unavailable, "the server could not be reached");
     return *slot.connection;
   }
 
@@ -66,6 +64,24 @@ class PostgresConnector {
   std::uint32_t failures() const { return gate_.failures(); }
 
  private:
+  /// False: an outage, and the gate knows.
+  bool try_to_open(PostgresSlot& slot) {
+    gate_.enter();
+    try {
+      connect_to_any(slot);
+    } catch (const PostgresOutage&) {
+      gate_.failed();
+      return false;
+    } catch (...) {
+      gate_.failed();
+      throw;
+    }
+    gate_.succeeded();
+    slot.used = std::chrono::steady_clock::now();
+    opened_.fetch_add(1, std::memory_order_relaxed);
+    return true;
+  }
+
   bool alive(PostgresSlot& slot) {
     PostgresConnection& connection = *slot.connection;
     const auto now = std::chrono::steady_clock::now();
@@ -81,8 +97,10 @@ class PostgresConnector {
     }
   }
 
-  /// The first host that is one to be used; else what the last one said.
+  /// The first host that is one to be used; else what the last one said. Where one is out of reach and the
+  /// others only read, a failover is under way: an outage too.
   void connect_to_any(PostgresSlot& slot) {
+    bool outage = false;
     for (std::size_t i = 0;; ++i) {
       const PostgresDeadline deadline = postgres_deadline(options_.connect_timeout);
       try {
@@ -92,7 +110,11 @@ class PostgresConnector {
         slot.connection.emplace(std::move(connection));
         return;
       } catch (const Error& error) {
-        if (i + 1 == hosts_.size() || error.code() != errc::store_unavailable) throw;
+        if (error.code() != errc::store_unavailable) throw;
+        outage = outage || dynamic_cast<const PostgresOutage*>(&error);
+        if (i + 1 < hosts_.size()) continue;
+        if (outage) throw PostgresOutage(error);
+        throw;
       }
     }
   }

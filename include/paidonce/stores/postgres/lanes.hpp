@@ -48,7 +48,7 @@ class PostgresLanes {
   }
 
   /// Opens the first lane's connection, and throws where that cannot be.
-  void open_first() { connector_.open(lanes_[0].slot); }
+  void open_first() { connector_.open_now(lanes_[0].slot); }
 
   auto counts() const noexcept { return combiner_.counts(); }
   std::size_t queued() const noexcept { return combiner_.queued(); }
