@@ -24,25 +24,32 @@ class PostgresOutage : public Error {
   explicit PostgresOutage(const Error& as_told) : Error(as_told) {}
 };
 
+struct ConnectFailure {
+  const char* text;
+  bool outage = false;
+};
+
 /// A failure to connect in fixed words: libpq's own name hosts and users. The message is that of
 /// PQERRORS_VERBOSE, which has the SQLSTATE whatever the server's language.
-[[noreturn]] inline void throw_connect_error(std::string_view message) {
+inline ConnectFailure connect_failure(std::string_view message) {
   const auto says = [&](std::string_view text) { return message.find(text) != std::string_view::npos; };
-  const auto unavailable = [](const char* text) { return Error(errc::store_unavailable, text); };
   if (says(" 53300:") || says("too many clients") || says("no more connections"))
-    throw unavailable("the server takes no more connections: raise max_connections, or use fewer");
+    return {"the server takes no more connections: raise max_connections, or use fewer"};
   if (says(" 28P01:") || says(" 28000:") || says("no password supplied"))
-    throw unavailable("the server refused user or password, or its pg_hba.conf has no entry for them");
-  if (says(" 3D000:")) throw unavailable("the server has no database of that name");
-  if (says(" 57P03:")) throw PostgresOutage(unavailable("the server starts up or shuts down"));
+    return {"the server refused user or password, or its pg_hba.conf has no entry for them"};
+  if (says(" 3D000:")) return {"the server has no database of that name"};
+  if (says(" 57P03:")) return {"the server starts up or shuts down", true};
   if (says("unsupported startup parameter"))
-    throw unavailable(
-        "the pooler refuses a startup parameter: leave it out, or list it in ignore_startup_parameters");
+    return {"the pooler refuses a startup parameter: leave it out, or list it in ignore_startup_parameters"};
   if (says("session is read-only") || says("server is in hot standby"))
-    throw unavailable("no host of the connection string takes writes: target_session_attrs found none");
+    return {"no host of the connection string takes writes: target_session_attrs found none"};
   if (says("certificate") || says("SSL") || says("sslmode"))
-    throw unavailable("TLS could not be set up: see sslmode, sslrootcert and the server's certificate");
-  throw PostgresOutage(unavailable("the server could not be reached"));
+    return {"TLS could not be set up: see sslmode, sslrootcert and the server's certificate"};
+  return {"the server could not be reached", true};
+}
+
+inline Error connect_error(std::string_view message) {
+  return Error(errc::store_unavailable, connect_failure(message).text);
 }
 
 /// `host` says which one of the connection string's. Throws `store_unavailable`.
@@ -82,7 +89,11 @@ inline PGconn* connect(const std::string& conninfo, const PostgresHost& host, Po
   PostgresPollingStatusType polling = PGRES_POLLING_WRITING;
   if (PQstatus(connection.get()) == CONNECTION_BAD) polling = PGRES_POLLING_FAILED;
   while (polling != PGRES_POLLING_OK) {
-    if (polling == PGRES_POLLING_FAILED) throw_connect_error(PQerrorMessage(connection.get()));
+    if (polling == PGRES_POLLING_FAILED) {
+      const std::string_view message = PQerrorMessage(connection.get());
+      if (connect_failure(message).outage) throw PostgresOutage(connect_error(message));
+      throw connect_error(message);
+    }
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
     if (left <= 0) throw gone();

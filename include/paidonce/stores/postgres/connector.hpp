@@ -42,14 +42,27 @@ class PostgresConnector {
   PostgresConnection& open(PostgresSlot& slot) {
     if (slot.connection && alive(slot)) return *slot.connection;
     slot.connection.reset();
-    while (!try_to_open(slot)) {
+    for (;;) {
+      try {
+        return open_now(slot);
+      } catch (const PostgresOutage&) {
+        if (!gate_.has_patience()) throw;
+      }
     }
-    return *slot.connection;
   }
 
-  /// Likewise, and an outage is told at once.
+  /// Opens an empty slot; an outage is told at once.
   PostgresConnection& open_now(PostgresSlot& slot) {
-    if (!try_to_open(slot)) throw Error(errc::store_unavailable, "the server could not be reached");
+    gate_.enter();
+    try {
+      connect_to_any(slot);
+    } catch (...) {
+      gate_.failed();
+      throw;
+    }
+    gate_.succeeded();
+    slot.used = std::chrono::steady_clock::now();
+    opened_.fetch_add(1, std::memory_order_relaxed);
     return *slot.connection;
   }
 
@@ -64,24 +77,6 @@ class PostgresConnector {
   std::uint32_t failures() const { return gate_.failures(); }
 
  private:
-  /// False: an outage, and the gate knows.
-  bool try_to_open(PostgresSlot& slot) {
-    gate_.enter();
-    try {
-      connect_to_any(slot);
-    } catch (const PostgresOutage&) {
-      gate_.failed();
-      return false;
-    } catch (...) {
-      gate_.failed();
-      throw;
-    }
-    gate_.succeeded();
-    slot.used = std::chrono::steady_clock::now();
-    opened_.fetch_add(1, std::memory_order_relaxed);
-    return true;
-  }
-
   bool alive(PostgresSlot& slot) {
     PostgresConnection& connection = *slot.connection;
     const auto now = std::chrono::steady_clock::now();

@@ -40,6 +40,12 @@ class ReconnectGate {
     }
   }
 
+  /// Whether one who has just failed may wait for the next try: the outage has only begun.
+  bool has_patience() const {
+    const std::lock_guard lock(mutex_);
+    return failures_ == 0 || Steady::now() < down_since_ + patience_;
+  }
+
   void succeeded() {
     {
       const std::lock_guard lock(mutex_);
