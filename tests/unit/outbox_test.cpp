@@ -61,7 +61,10 @@ class PostgresBench {
   paidonce::PostgresStore& store() { return store_; }
   const std::string& schema() const { return schema_; }
   Box& outbox() {
-    if (!outbox_) outbox_ = std::make_unique<Box>(store_, paidonce::PostgresOutboxOptions{.schema = schema_});
+    if (!outbox_)
+      outbox_ = std::make_unique<Box>(
+          store_,
+          paidonce::PostgresOutboxOptions{.schema = schema_, .answer_within = std::chrono::seconds(100)});
     return *outbox_;
   }
   Box& keeping(paidonce::Duration time) {
@@ -112,6 +115,15 @@ TEST_CASE("whoever puts to a key waits for a transaction that has, and not for t
   world.store.transact([&](Transaction& transaction) {
     world.outbox.put(transaction, "a", "receipt", "1");
     world.put("b", "another key");  // by another transaction, which commits meanwhile
+    const auto is_free =
+        [&](const std::string& key) {  // as the page on the outbox has it, for other programs
+          return shared_postgres().value(
+              "SELECT pg_try_advisory_xact_lock(('x' || left(encode(sha256(convert_to('" +
+              world.bench.schema() + ".outbox:', 'UTF8') || '" + key +
+              "'::bytea), 'hex'), 16))::bit(64)::bigint)");
+        };
+    CHECK(is_free("a") == "f");
+    CHECK(is_free("b") == "t");
     second.start([&] {
       world.put("a", "2");
       second_is_over.happen();
