@@ -443,6 +443,43 @@ TEST_CASE("a COMMIT whose reply is lost is unknown, and the guard finds out",
   CHECK(ran == 2);
 }
 
+TEST_CASE("a commit that waits for a standby in vain is never called done",
+          "[postgres][transaction][replication]") {
+  PostgresServer server;
+  PostgresStoreOptions options;
+  options.statement_timeout = Duration(300);
+  options.lock_timeout = Duration(100);
+  PostgresStore store(server.conninfo(), options);
+  store.migrate();
+  store.transact([&](auto& transaction) { CHECK_FALSE(transaction.insert(key("before"), begun())); });
+  server.exec("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+  server.exec("SELECT pg_reload_conf()");
+  REQUIRE(comes_true([&] { return server.value("SHOW synchronous_standby_names") == "nobody"; }));
+  CHECK(thrown_by([&] {
+          store.transact([&](auto& transaction) { CHECK_FALSE(transaction.insert(key("a"), begun())); });
+        }) == errc::store_unavailable);
+  CHECK(thrown_by([&] { store.insert(key("b"), begun()); }) == errc::store_unavailable);
+  // Nobody sees it, and it is in the way: so the guard cannot take it for undone.
+  CHECK_FALSE(store.find(key("a")));
+  CHECK(thrown_by([&] { store.insert(key("a"), begun(7)); }) == errc::store_busy);
+}
+
+TEST_CASE("a statement of the body that takes too long is ended by the server",
+          "[postgres][transaction][timeout]") {
+  Shop shop;
+  shop.options.statement_timeout = Duration(200);
+  shop.options.lock_timeout = Duration(100);
+  PostgresStore store = shop.open();
+  store.transact([](PostgresTransaction& transaction) {
+    PGresult* const slept = PQexec(transaction.native(), "SAVEPOINT a; SELECT pg_sleep(60)");
+    CHECK(std::string(PQresultErrorField(slept, PG_DIAG_SQLSTATE)) == "57014");
+    PQclear(slept);
+    PQclear(PQexec(transaction.native(), "ROLLBACK TO a"));
+    CHECK_FALSE(transaction.insert(key("a"), begun()));
+  });
+  CHECK(store.find(key("a")) == begun());
+}
+
 TEST_CASE("a body that throws leaves nothing, and the connection for others", "[postgres][transaction]") {
   Shop shop;
   shop.options.connections = 1;

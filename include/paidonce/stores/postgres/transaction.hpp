@@ -142,7 +142,10 @@ class PostgresTransaction {
     own_.push_back({std::string(key.bytes()), version});
   }
 
-  detail::PostgresDeadline deadline() const { return detail::postgres_deadline(options_.statement_timeout); }
+  /// The server ends statements by itself, which leaves the connection alive; a little later so do we.
+  detail::PostgresDeadline deadline() const {
+    return detail::postgres_deadline(options_.statement_timeout + Duration(500));
+  }
 
   /// Leaves the connection as `native()` has shown it.
   detail::PostgresAnswers run(std::vector<detail::PostgresRequest> requests) {
