@@ -127,13 +127,13 @@ void run_to_end(const std::vector<std::string>& command) {
 }
 
 KeptProcess::KeptProcess(std::filesystem::path directory, const std::vector<std::string>& command,
-                         pid_t until)
+                         pid_t until, std::size_t small_disk)
     : directory_(std::move(directory)) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) fail("socketpair");
   const std::string user = unprivileged_user();
-  std::vector<std::string> all{SERVER_KEEPER, directory_.string(), user.empty() ? "-" : user,
-                               std::to_string(until), "--"};
+  std::vector<std::string> all{SERVER_KEEPER,         directory_.string(),        user.empty() ? "-" : user,
+                               std::to_string(until), std::to_string(small_disk), "--"};
   all.insert(all.end(), command.begin(), command.end());
   std::vector<char*> arguments;
   for (std::string& argument : all) arguments.push_back(argument.data());
@@ -186,6 +186,8 @@ std::vector<pid_t> KeptProcess::processes() {
   for (pid_t id = 0; ids >> id;) found.push_back(id);
   return found;
 }
+
+std::filesystem::path KeptProcess::small_disk() { return ask('d') == "yes" ? directory_ / "small" : ""; }
 
 std::string KeptProcess::log() const { return end_of(directory_ / "log"); }
 

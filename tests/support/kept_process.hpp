@@ -2,6 +2,7 @@
 // A server that a test runs: as an unprivileged user, in a directory of its own, gone when the test is gone,
 // also where the test is killed. By the program server_keeper.
 
+#include <cstddef>
 #include <filesystem>
 #include <mutex>
 #include <string>
@@ -46,7 +47,9 @@ class KeptProcess {
  public:
   /// Takes the directory, and does not start anything yet. Where `until` is a process (not 0), the server
   /// lives as long as that one, and not only as long as this object.
-  KeptProcess(std::filesystem::path directory, const std::vector<std::string>& command, pid_t until = 0);
+  /// Where `small_disk` is given (not 0), a disk of so many bytes is made for it: see small_disk().
+  KeptProcess(std::filesystem::path directory, const std::vector<std::string>& command, pid_t until = 0,
+              std::size_t small_disk = 0);
   /// Shuts down at once, and removes the directory.
   ~KeptProcess();
   KeptProcess(const KeptProcess&) = delete;
@@ -60,6 +63,9 @@ class KeptProcess {
   bool running();
   /// All processes of the server.
   std::vector<pid_t> processes();
+  /// A directory on a disk of its own, which only the server's processes see; empty where the kernel lets
+  /// nobody but the machine's administrator have one.
+  std::filesystem::path small_disk();
   /// What it wrote: the last 2000 bytes.
   std::string log() const;
 

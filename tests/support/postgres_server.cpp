@@ -102,11 +102,20 @@ files::path postgres_program(const std::string& name) {
 }
 
 PostgresServer::PostgresServer(Settings settings, support::Place place, pid_t until) {
+  copy_cluster(place);
+  launch(settings, until);
+}
+
+PostgresServer::PostgresServer(SmallDisk disk, Settings settings) {
+  copy_cluster(support::Place::memory);
+  launch(settings, 0, disk.bytes);
+}
+
+void PostgresServer::copy_cluster(support::Place place) {
   const files::path cluster = prepared_cluster();
   directory_ = support::make_directory_for_server(place);
   files::copy(cluster, directory_ / "data", files::copy_options::recursive);
   files::permissions(directory_ / "data", files::perms::owner_all);
-  launch(settings, until);
 }
 
 PostgresServer::PostgresServer(StandbyOf primary, Settings settings) {
@@ -121,7 +130,7 @@ PostgresServer::PostgresServer(Elsewhere server)
 
 PostgresServer::~PostgresServer() = default;
 
-void PostgresServer::launch(Settings settings, pid_t until) {
+void PostgresServer::launch(Settings settings, pid_t until, std::size_t small_disk) {
   reserved_ = std::make_unique<support::ReservedPort>();
   port_ = reserved_->number();
   const files::path data = directory_ / "data";
@@ -137,8 +146,8 @@ void PostgresServer::launch(Settings settings, pid_t until) {
   write_settings(data, settings);
   hand_over(data);
   process_ = std::make_unique<KeptProcess>(
-      directory_, std::vector<std::string>{postgres_program("postgres").string(), "-D", data.string()},
-      until);
+      directory_, std::vector<std::string>{postgres_program("postgres").string(), "-D", data.string()}, until,
+      small_disk);
   start();
 }
 
@@ -169,6 +178,8 @@ PostgresServer::Rows PostgresServer::exec(const std::string& sql, const std::str
     throw std::runtime_error(std::string(what) + "; the end of the server's log:\n" + log());
   };
   if (PQstatus(connection.handle) != CONNECTION_OK) fail(PQerrorMessage(connection.handle));
+  PQsetNoticeProcessor(
+      connection.handle, [](void*, const char*) {}, nullptr);
   const std::unique_ptr<PGresult, decltype(&PQclear)> result(PQexec(connection.handle, sql.c_str()),
                                                              &PQclear);
   const auto status = PQresultStatus(result.get());

@@ -11,6 +11,7 @@
 //
 // Measurements take support::Place::disk. Programs that use it say POSTGRES in paidonce_test(...).
 
+#include <cstddef>
 #include <filesystem>
 #include <initializer_list>
 #include <memory>
@@ -40,6 +41,11 @@ class PostgresServer {
   /// the server's log.
   explicit PostgresServer(Settings settings = {}, support::Place place = support::Place::memory,
                           pid_t until = 0);
+  /// With a small disk beside its own, for a tablespace.
+  struct SmallDisk {
+    std::size_t bytes;
+  };
+  explicit PostgresServer(SmallDisk disk, Settings settings = {});
   /// A standby of another server, which streams from it: read-only until promote().
   struct StandbyOf {
     PostgresServer& primary;
@@ -74,6 +80,8 @@ class PostgresServer {
   bool running();
   /// All of its processes: to SIGSTOP and SIGCONT them. A client's own is pg_backend_pid().
   std::vector<pid_t> processes();
+  /// Where the small disk is; empty where that needs an administrator.
+  std::filesystem::path small_disk() { return process_->small_disk(); }
   /// Makes a standby a primary.
   void promote();
   /// For the fixture: who keeps it.
@@ -88,7 +96,8 @@ class PostgresServer {
     std::filesystem::path directory;
   };
   explicit PostgresServer(Elsewhere server);
-  void launch(Settings settings, pid_t until);
+  void copy_cluster(support::Place place);
+  void launch(Settings settings, pid_t until, std::size_t small_disk = 0);
   void await_connections();
 
   std::unique_ptr<support::ReservedPort> reserved_;

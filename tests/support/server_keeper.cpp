@@ -1,4 +1,4 @@
-// server_keeper <directory> <user> <process> -- <command>...
+// server_keeper <directory> <user> <process> <bytes> -- <command>...
 //
 // Runs a server for a test and takes it down when the test is gone, however it ended. On descriptor 3 it is
 // told what to do, a letter each, and answers "<exit status>" or "running" to every one: `r` run the command;
@@ -6,6 +6,9 @@
 // children with SIGKILL; `?` only answers; `a` answers with the ids of all its processes. When the other end
 // of the descriptor is closed the server is shut down and the directory removed; where a process is given
 // (not 0), when that process has ended or SIGTERM comes.
+//
+// Where bytes are given (not 0), <directory>/small is a disk in memory of that size, which only the server's
+// processes see and which goes with them; if the kernel lets us: `d` answers with "yes" or "no".
 //
 // The server runs as the user (`-`: as whoever we are), in a session of its own, its output in
 // <directory>/log.
@@ -15,6 +18,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +27,9 @@
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
+#include <sched.h>
 #include <sys/ipc.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
@@ -43,6 +49,28 @@ struct Keeper {
   std::vector<char*> command;
   pid_t server = -1;
   int status = 0;
+  bool has_small_disk = false;
+
+  /// In a namespace of our own: there is nothing to clean up, however we end.
+  bool mount_small_disk(const char* bytes) const {
+    const std::filesystem::path place = directory / "small";
+    std::filesystem::create_directory(place);
+    const uid_t uid = user != nullptr ? user->pw_uid : ::getuid();
+    const gid_t gid = user != nullptr ? user->pw_gid : ::getgid();
+    if (::geteuid() == 0) {
+      if (::unshare(CLONE_NEWNS) != 0) return false;
+    } else {
+      if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return false;
+      const auto write = [](const char* file, const std::string& text) { std::ofstream(file) << text; };
+      write("/proc/self/setgroups", "deny");
+      write("/proc/self/uid_map", std::to_string(uid) + ' ' + std::to_string(uid) + " 1");
+      write("/proc/self/gid_map", std::to_string(gid) + ' ' + std::to_string(gid) + " 1");
+    }
+    ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+    const std::string options = "mode=0700,size=" + std::string(bytes) + ",uid=" + std::to_string(uid) +
+                                ",gid=" + std::to_string(gid);
+    return ::mount("none", place.c_str(), "tmpfs", 0, options.c_str()) == 0;
+  }
 
   void run() {
     reap(0);
@@ -104,12 +132,14 @@ struct Keeper {
       }
       std::fclose(pids);
     }
+    if (has_small_disk) ::umount2((directory / "small").c_str(), MNT_DETACH);
     std::error_code ignored;
     std::filesystem::remove_all(directory, ignored);
   }
 
   void answer(char letter) const {
     std::string text = server > 0 ? "running" : std::to_string(status);
+    if (letter == 'd') text = has_small_disk ? "yes" : "no";
     if (letter == 'a') {
       text = " ";
       for (const pid_t id : support::descendants(::getpid())) text += std::to_string(id) + ' ';
@@ -125,12 +155,12 @@ bool has_ended(pid_t process) { return ::kill(process, 0) != 0 && errno == ESRCH
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 6 || std::string_view(argv[4]) != "--") return 2;
+  if (argc < 7 || std::string_view(argv[5]) != "--") return 2;
   Keeper keeper;
   keeper.directory = argv[1];
   if (std::string_view(argv[2]) != "-") keeper.user = ::getpwnam(argv[2]);
   const pid_t owner = std::atoi(argv[3]);
-  for (int at = 5; at < argc; ++at) keeper.command.push_back(argv[at]);
+  for (int at = 6; at < argc; ++at) keeper.command.push_back(argv[at]);
   keeper.command.push_back(nullptr);
   ::syscall(SYS_close_range, 4U, ~0U, 0U);
   ::setsid();
@@ -140,6 +170,7 @@ int main(int argc, char** argv) {
   action.sa_handler = [](int) { told_to_end = 1; };
   ::sigaction(SIGTERM, &action, nullptr);
   if (::chdir("/") != 0) return 2;
+  if (std::string_view(argv[4]) != "0") keeper.has_small_disk = keeper.mount_small_disk(argv[4]);
 
   bool connected = true;
   while (told_to_end == 0 && (connected || (owner != 0 && !has_ended(owner)))) {
