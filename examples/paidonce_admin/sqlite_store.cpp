@@ -74,19 +74,24 @@ class Look {
 
   sqlite3* get() const { return database_; }
 
-  /// To be called when all was read. Throws `Refusal{in_use}` where somebody has opened the database
-  /// meanwhile, and what was read may be of no one moment.
+  /// To be called after all reading, whether it went well or not. Throws `Refusal{in_use}` where somebody has
+  /// opened the database meanwhile: what was read may be of no one moment, and damage may be none.
   void end() const {
-    if (alone_ && (somebody_writes() || FileState(file_) != before_))
-      throw Refusal(Exit::in_use, name_ + " was opened by another process while it was read: run this again");
+    if (alone_ && (somebody_writes() || FileState(file_) != before_)) disturbed();
   }
 
  private:
+  [[noreturn]] void disturbed() const {
+    throw Refusal(Exit::in_use,
+                  name_ + " was opened or closed by another process while it was read: run this again");
+  }
   bool somebody_writes() const {
     return FileState(file_.native() + "-wal").there || FileState(file_.native() + "-journal").there;
   }
 
   [[noreturn]] void refuse(int code) const {
+    end();
+    if (!alone_ && !somebody_writes()) disturbed();
     if ((code & 0xff) == SQLITE_NOTADB)
       throw Refusal(Exit::bad_usage, name_ + " is no SQLite database, or its beginning is destroyed");
     if ((code & 0xff) == SQLITE_READONLY || (code & 0xff) == SQLITE_CANTOPEN)
@@ -111,14 +116,13 @@ class SqliteReader final : public StoreReader {
   explicit SqliteReader(const StoreAddress& address) : file_(checked(address.place)), table_(address.table) {
     if (!paidonce::detail::is_plain_sql_name(table_))
       throw Refusal(Exit::bad_usage, "--table: letters, digits and underscores, at most 48");
-    const Look look(file_);
-    const std::int64_t version = paidonce::detail::sqlite_component_version(look.get(), table_);
+    std::int64_t version = 0;
+    look([&](sqlite3* database) { version = paidonce::detail::sqlite_component_version(database, table_); });
     if (version == 0)
       throw Refusal(Exit::bad_usage, "there is no store in " + name() + ": it has no table " + table_ +
                                          " of this library; --table names another");
     if (version > 1)
       throw Refusal(Exit::bad_usage, "the store in " + name() + " was made by a newer release: use that one");
-    look.end();
   }
 
   const StoreKind& kind() const override {
@@ -142,23 +146,19 @@ class SqliteReader final : public StoreReader {
   }
 
   void each(const Wanted& wanted, const Visit& visit) const override {
-    const Look look(file_);
-    each(look, wanted, visit);
-    look.end();
+    look([&](sqlite3* database) { each(database, wanted, visit); });
   }
 
   std::optional<paidonce::Record> find(const paidonce::IdempotencyKey& key) const override {
-    const Look look(file_);
     std::optional<paidonce::Record> record;
-    reading([&] { record = paidonce::detail::SqliteFind(look.get(), table_)(key.bytes()); });
-    look.end();
+    look([&](sqlite3* database) { record = paidonce::detail::SqliteFind(database, table_)(key.bytes()); });
     return record;
   }
 
   std::string verify() const override {
-    const Look look(file_);
-    reading([&] {
-      const SqliteStatement check(look.get(), "PRAGMA integrity_check(3)");
+    std::size_t records = 0;
+    look([&](sqlite3* database) {
+      const SqliteStatement check(database, "PRAGMA integrity_check(3)");
       SqliteRun run(check, "PRAGMA integrity_check");
       std::string problems;
       while (run.step()) {
@@ -166,10 +166,8 @@ class SqliteReader final : public StoreReader {
         problems += (problems.empty() ? "" : "; ") + escaped(text ? text : "");
       }
       if (problems != "ok") throw StoreDamaged(name() + ": PRAGMA integrity_check: " + problems);
+      each(database, {}, [&](const Entry&) { ++records; });
     });
-    std::size_t records = 0;
-    each(look, {}, [&](const Entry&) { ++records; });
-    look.end();
     return "PRAGMA integrity_check finds nothing; every record can be read: " + std::to_string(records);
   }
 
@@ -204,19 +202,25 @@ class SqliteReader final : public StoreReader {
 
   std::string name() const { return escaped(file_.native()); }
 
-  /// Runs what reads; damage is told as such.
+  /// Runs `read(sqlite3*)`; damage is told as such.
   template <class Read>
-  void reading(Read&& read) const {
+  void look(Read&& read) const {
+    const Look look(file_);
     try {
-      read();
+      read(look.get());
     } catch (const paidonce::Error& error) {
+      look.end();
       if (error.code() == paidonce::errc::store_corrupt || error.code() == paidonce::errc::invalid_key)
         throw StoreDamaged(name() + ": " + error.what());
       throw;
+    } catch (const StoreDamaged&) {
+      look.end();
+      throw;
     }
+    look.end();
   }
 
-  void each(const Look& look, const Wanted& wanted, const Visit& visit) const {
+  void each(sqlite3* database, const Wanted& wanted, const Visit& visit) const {
     std::string columns(paidonce::detail::sqlite_record_columns);
     if (wanted.parts == Wanted::Parts::no_response) columns.replace(columns.find(" response,"), 10, " x'',");
     const bool unfinished =
@@ -224,16 +228,14 @@ class SqliteReader final : public StoreReader {
     const std::string from =
         table_ + (unfinished ? " INDEXED BY " + table_ + "_unfinished WHERE state IN (1, 4) AND" : " WHERE") +
         " substr(key, 1, ?1) = ?2 AND (?3 = 0 OR substr(key, -?3) = ?4)";
-    reading([&] {
-      const SqliteStatement statement(look.get(), "SELECT key, " + columns + " FROM " + from);
-      SqliteRun run(statement, "reading the records");
-      const std::string &begins = wanted.key_begins_with, &ends = wanted.key_ends_with;
-      run.bind(1, static_cast<std::int64_t>(begins.size())).bind(2, std::string_view(begins));
-      run.bind(3, static_cast<std::int64_t>(ends.size())).bind(4, std::string_view(ends));
-      while (run.step())
-        visit({paidonce::IdempotencyKey::from_bytes(run.bytes(0)),
-               paidonce::detail::read_sqlite_record(run, 1)});
-    });
+    const SqliteStatement statement(database, "SELECT key, " + columns + " FROM " + from);
+    SqliteRun run(statement, "reading the records");
+    const std::string &begins = wanted.key_begins_with, &ends = wanted.key_ends_with;
+    run.bind(1, static_cast<std::int64_t>(begins.size())).bind(2, std::string_view(begins));
+    run.bind(3, static_cast<std::int64_t>(ends.size())).bind(4, std::string_view(ends));
+    while (run.step())
+      visit(
+          {paidonce::IdempotencyKey::from_bytes(run.bytes(0)), paidonce::detail::read_sqlite_record(run, 1)});
   }
 
   fs::path file_;

@@ -8,6 +8,11 @@
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
 #include <paidonce/key_digest.hpp>
 #include <paidonce/paidonce.hpp>
 #include <paidonce/stores/postgres.hpp>
@@ -281,6 +286,38 @@ TEST_CASE("looking into a SQLite database leaves no trace, and shows what a kill
   CHECK(state_of(files.path()) == before);
   CHECK(admin_json("sqlite:" + (killed / "payments.db").string(), {"list"}).at("matching") == 6);
   CHECK(content_of(killed / "payments.db") != content_of(file));  // it is all in the log still
+}
+
+TEST_CASE("a SQLite database that is opened while it is read is said to be so, and never to be damaged",
+          "[admin][sqlite]") {
+  const TemporaryDirectory files;
+  const auto file = files / "payments.db";
+  Record large = order(State::in_doubt);
+  large.response = std::string(2000, 'r');
+  paidonce::SqliteStore(file).transact([&](auto& transaction) {
+    for (int number = 0; number < 3000; ++number) transaction.insert(key_of(std::to_string(number)), large);
+  });
+  int status = 0;
+  for (int tries = 0; tries < 100 && status == 0; ++tries) {  // unless it had read all by then
+    const int opened = ::inotify_init1(IN_CLOEXEC),
+              err = ::open((files / "err").c_str(), O_CREAT | O_WRONLY, 0600);
+    REQUIRE(::inotify_add_watch(opened, file.c_str(), IN_OPEN | IN_CLOSE) >= 0);
+    Process process({PAIDONCE_ADMIN, "--store", "sqlite:" + file.string(), "verify"}, err, err);
+    inotify_event events[3];  // it has looked for the tables, and begins to read them
+    for (std::size_t seen = 0; seen < sizeof events;) {
+      pollfd either{opened, POLLIN, 0};
+      REQUIRE(::poll(&either, 1, 60'000) == 1);
+      const ssize_t more = ::read(opened, reinterpret_cast<char*>(events) + seen, sizeof events - seen);
+      REQUIRE(more > 0);
+      seen += static_cast<std::size_t>(more);
+    }
+    sqlite_service(file)->write({{key_of("new " + std::to_string(tries)), large}});
+    status = process.wait();
+    ::close(opened);
+    ::close(err);
+  }
+  CHECK(status == 3);
+  CHECK_THAT(content_of(files / "err"), support::contains("by another process while it was read: run this"));
 }
 
 TEST_CASE("verify finds damage in a SQLite database, and names PostgreSQL's own program",
