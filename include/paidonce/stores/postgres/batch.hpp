@@ -95,15 +95,17 @@ class PostgresBatch {
                                      : finds_)
           .push_back(each);
 
-    PostgresParameters inserting, replacing, finding;
+    PostgresParameters settings, inserting, replacing, finding;
     std::vector<PostgresRequest> requests;
-    requests.reserve(3);
+    requests.reserve(4);
+    settings.bytes(lock_timeout);
+    requests.push_back({sql_.many, settings});
     if (!inserts_.empty()) {
-      fill(insert_columns_, inserts_, inserting, lock_timeout);
+      fill(insert_columns_, inserts_, inserting);
       requests.push_back({sql_.insert_many, inserting});
     }
     if (!replaces_.empty()) {
-      fill(replace_columns_, replaces_, replacing, lock_timeout);
+      fill(replace_columns_, replaces_, replacing);
       replacing.bytes(replace_columns_.expected());
       requests.push_back({sql_.replace_many, replacing});
     }
@@ -116,7 +118,7 @@ class PostgresBatch {
     PostgresAnswers answers = connection.run(requests, deadline);
     if (!answers.failure.empty()) return answers.failure;
 
-    std::size_t next = 0;
+    std::size_t next = 1;
     if (!inserts_.empty()) read_inserts(answers.results[next++], open);
     if (!replaces_.empty()) read_replaces(answers.results[next++]);
     if (!finds_.empty()) read_finds(answers.results[next++]);
@@ -126,12 +128,10 @@ class PostgresBatch {
  private:
   using List = std::vector<PostgresOperation*>;
 
-  static void fill(PostgresColumns& columns, const List& operations, PostgresParameters& parameters,
-                   std::string_view lock_timeout) {
+  static void fill(PostgresColumns& columns, const List& operations, PostgresParameters& parameters) {
     columns.begin(operations.size());
     for (const PostgresOperation* each : operations) columns.add(*each);
     columns.give(parameters);
-    parameters.bytes(lock_timeout);
   }
 
   /// The operation on a key that the server names.

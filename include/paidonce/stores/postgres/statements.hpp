@@ -21,7 +21,8 @@ struct PostgresStatement {
   static constexpr std::size_t never = 64;
 };
 
-/// `$17` of the writes is the lock timeout, `$18` of a replace the expected version.
+/// `$17` of the writes is the lock timeout, `$18` of a replace the expected version; those of many rows get
+/// the timeout from `many`, and `$17` is what is expected.
 class PostgresStatements {
  public:
   explicit PostgresStatements(const PostgresStoreOptions& options)
@@ -44,26 +45,33 @@ class PostgresStatements {
                              "WITH replaced AS (UPDATE " + table + " SET " + assignments +
                                  " WHERE key = $1::bytea AND version = $18::int8 AND $17::text IS NOT NULL"
                                  " RETURNING true) SELECT 1 / count(*) FROM replaced")),
+        // Goes before statements of many rows, in their transaction. Their plans are kept, and one that was
+        // made while the table was empty would go on reading all of it long after it has grown: nothing but
+        // nested loops over indexes is offered to the planner. And planning takes longer than a small batch.
+        many(
+            named("many",
+                  "SELECT set_config('lock_timeout', $1::text, true), set_config('plan_cache_mode', "
+                  "'force_generic_plan', true), set_config('enable_seqscan', 'off', true), "
+                  "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)")),
         // Rows of many callers. The keys come in order, and rows are locked in it, whatever the plan: two
         // batches that share keys wait for each other, and do not deadlock.
-        insert_many(
-            named("insert_many",
-                  "WITH given AS MATERIALIZED (SELECT * FROM unnest(" + arrays + ") AS given (" + columns +
-                      ")), stored AS (INSERT INTO " + table + " (" + columns + ") SELECT " + columns +
-                      " FROM given WHERE (SELECT set_config('lock_timeout', $17::text, true)) IS NOT NULL"
-                      " ORDER BY key ON CONFLICT (key) DO NOTHING RETURNING key)"
-                      " SELECT true, key" +
-                      nulls +
-                      " FROM stored UNION ALL SELECT false, there.*"
-                      " FROM (SELECT key FROM given WHERE NOT EXISTS (SELECT FROM stored WHERE"
-                      " stored.key = given.key) OFFSET 0) AS met CROSS JOIN LATERAL (SELECT " +
-                      columns + " FROM " + table + " WHERE key = met.key LIMIT 1) AS there")),
+        insert_many(named(
+            "insert_many",
+            "WITH given AS MATERIALIZED (SELECT * FROM unnest(" + arrays + ") AS given (" + columns +
+                ")), stored AS (INSERT INTO " + table + " (" + columns + ") SELECT " + columns +
+                " FROM given ORDER BY key ON CONFLICT (key) DO NOTHING RETURNING key)"
+                " SELECT true, key" +
+                nulls +
+                " FROM stored UNION ALL SELECT false, there.*"
+                " FROM (SELECT key FROM given WHERE (SELECT count(*) FROM stored) < (SELECT count(*) FROM"
+                " given) AND NOT EXISTS (SELECT FROM stored WHERE"
+                " stored.key = given.key) OFFSET 0) AS met CROSS JOIN LATERAL (SELECT " +
+                columns + " FROM " + table + " WHERE key = met.key LIMIT 1) AS there")),
         replace_many(named(
             "replace_many",
-            "WITH given AS MATERIALIZED (SELECT * FROM unnest(" + arrays + ", $18::int8[]) AS given (" +
+            "WITH given AS MATERIALIZED (SELECT * FROM unnest(" + arrays + ", $17::int8[]) AS given (" +
                 columns +
-                ", expected) WHERE (SELECT set_config('lock_timeout', $17::text, true))"
-                " IS NOT NULL), held AS MATERIALIZED (SELECT given.*, payments.ctid AS at FROM given JOIN " +
+                ", expected)), held AS MATERIALIZED (SELECT given.*, payments.ctid AS at FROM given JOIN " +
                 table +
                 " USING (key) WHERE payments.version = given.expected ORDER BY given.key FOR NO KEY UPDATE "
                 "OF payments) UPDATE " +
@@ -157,8 +165,8 @@ class PostgresStatements {
 
  public:
   const std::string table;
-  const PostgresStatement find, insert, replace, replace_surely, insert_many, replace_many, find_many, begin,
-      limits, seal, commit, rollback, scan, scan_unfinished, erase;
+  const PostgresStatement find, insert, replace, replace_surely, many, insert_many, replace_many, find_many,
+      begin, limits, seal, commit, rollback, scan, scan_unfinished, erase;
 };
 
 }  // namespace paidonce::inline v1::detail
