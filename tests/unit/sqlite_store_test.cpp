@@ -5,6 +5,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <latch>
 #include <set>
 #include <sstream>
@@ -259,6 +260,16 @@ TEST_CASE("many who open a new database at once make its tables once", "[store][
   for (std::thread& thread : threads) thread.join();
   CHECK(failed == 0);
   CHECK(stored == 4);
+}
+
+TEST_CASE("a database whose log cannot be begun yet is waited for", "[store][sqlite][schema]") {
+  const fault::FastDirectory files;
+  Database other(files / "payments.db");  // without a log
+  other.run("CREATE TABLE orders (number); BEGIN IMMEDIATE; INSERT INTO orders VALUES (1)");
+  auto opened = std::async(std::launch::async, [&] { return SqliteStore(files / "payments.db"); });
+  CHECK(opened.wait_for(50ms) == std::future_status::timeout);
+  other.run("COMMIT");
+  CHECK_FALSE(opened.get().insert(key(1), record(1)));
 }
 
 TEST_CASE("tables of a newer release are refused, and other tables left alone", "[store][sqlite][schema]") {
