@@ -134,17 +134,26 @@ detail::Answer IdempotencyGuard<S, L, C, O>::run_in_transaction(const Call& call
       try {
         Record never = begun;
         protocol::release(never, "its transaction did not commit", clock_.now(), timing.retention);
-        std::optional<Record> there;
-        bool went_in = false;
-        if (over_another) {
-          went_in = store_.replace(call.key, over, never);
-          if (!went_in) there = store_.find(call.key);
-        } else {
-          there = store_.insert(call.key, never);
-          went_in = !there;
+        flow::Write write;
+        over_another ? write.start_replace(over) : write.start_insert();
+        while (write.need() != flow::Write::Need::nothing) {
+          try {
+            switch (write.need()) {
+              case flow::Write::Need::insert: write.inserted(store_.insert(call.key, never), never); break;
+              case flow::Write::Need::replace: write.replaced(store_.replace(call.key, over, never)); break;
+              case flow::Write::Need::read_back: write.read_back(store_.find(call.key), never); break;
+              case flow::Write::Need::nothing: break;
+            }
+          } catch (const Error& error) {
+            if (error.code() == errc::store_busy)
+              throw;  // the transaction holds its record, still on its way
+            write.failed(std::current_exception());
+          }
         }
-        if (went_in) return rolled_back(cause);
-        if (!there || *there != payment.record()) payment.broke_off();
+        if (write.fate() == flow::Write::Fate::stored) return rolled_back(cause);
+        const bool committed =
+            write.fate() == flow::Write::Fate::conflict && write.there() == payment.record();
+        if (!committed) payment.broke_off();
       } catch (const detail::ForcedUnwind&) {
         throw;
       } catch (...) {
