@@ -87,11 +87,10 @@ class PostgresStatements {
                      "SELECT set_config('lock_timeout', $1::text, true), set_config('statement_timeout', "
                      "$2::text, true), set_config('idle_in_transaction_session_timeout', $3::text, true), "
                      "set_config('paidonce.transaction', $4::text, true)")),
-        // The transaction is still the one that was begun; and its commit waits for a standby for as long as
-        // that takes: statement_timeout would end the wait and report success.
-        seal(named("seal",
-                   "SELECT set_config('statement_timeout', '0', true), "
-                   "1 / (current_setting('paidonce.transaction', true) IS NOT DISTINCT FROM $1::text)::int")),
+        // Fails where the transaction is not the one that was begun.
+        seal(named(
+            "seal",
+            "SELECT 1 / (current_setting('paidonce.transaction', true) IS NOT DISTINCT FROM $1::text)::int")),
         commit(named("commit", "COMMIT")),
         rollback(named("rollback", "ROLLBACK")),
         // Pages begin behind $1. Parsed anew each time, so that the planner knows the limit.

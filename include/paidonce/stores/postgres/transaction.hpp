@@ -102,7 +102,7 @@ class PostgresTransaction {
     std::vector<detail::PostgresRequest> requests;
     requests.reserve(writes.size() + 2);
     for (const Surely& write : writes) requests.push_back({sql_.replace_surely, write->parameters});
-    requests.push_back({sql_.seal, seal_});
+    if (handed_out_) requests.push_back({sql_.seal, seal_});
     requests.push_back({sql_.commit, none_});
     begun_ = false;  // whatever comes, there is nothing left to roll back, or a connection that is closed
     const detail::PostgresAnswers answers = connection_->run(requests, deadline());
