@@ -40,6 +40,7 @@ template <class S>
 void check_money(S& shop) {
   for (const auto& [key, entry] : shop.ledger.entries) CHECK(entry.times == 1);
   CHECK(shop.ledger.count("paid") <= 1);
+  CHECK(shop.moved_unbegun == 0);
   const Order order = shop.order();
   if (order.state == OrderState::unpaid) CHECK(shop.ledger.count("paid") == 0);
   if (order.state == OrderState::paid) CHECK(shop.ledger.count("paid") == 1);

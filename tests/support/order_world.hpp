@@ -227,6 +227,7 @@ struct Shop : Build {
   ManualClock clock = {};
   OrderLedger ledger = {};
   std::vector<std::string> alerts = {};
+  int moved_unbegun = 0;  ///< money, while the order did not know of it
   std::optional<Guard> process{std::in_place, this->store, KeyedMutex(), clock, options()};
   Guard& guard() { return *process; }
 
@@ -269,12 +270,19 @@ struct Shop : Build {
  private:
   auto charging() {
     return [this](Attempt& attempt, const Order& order) {
-      return this->steps.step([&] { return ledger.charge(attempt.provider_key(), order); });
+      return this->steps.step([&] {
+        if (this->order(order.number).state != OrderState::paying) ++moved_unbegun;
+        return ledger.charge(attempt.provider_key(), order);
+      });
     };
   }
   auto giving_back() {
-    return [this](Attempt& attempt, const Order&, const Refund& refund) {
-      return this->steps.step([&] { return ledger.give_back(attempt.provider_key(), refund); });
+    return [this](Attempt& attempt, const Order& order, const Refund& refund) {
+      return this->steps.step([&] {
+        const Order now = this->order(order.number);
+        if (!now.refund(refund.id) || now.refund(refund.id)->state != RefundState::reserved) ++moved_unbegun;
+        return ledger.give_back(attempt.provider_key(), refund);
+      });
     };
   }
   auto asking(std::string_view number, std::string_view what) {

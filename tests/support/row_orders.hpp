@@ -70,7 +70,7 @@ class RowOrders {
   std::vector<Order> open(std::string_view after, std::size_t limit) {
     std::vector<Order> found;
     for (const auto& [number, row] : base_.rows()) {
-      if (found.size() == limit || number <= after) continue;
+      if (found.size() == limit || std::string_view(number) <= after) continue;
       Order order = order_of(number, row);
       if (is_open(order.state)) found.push_back(std::move(order));
     }

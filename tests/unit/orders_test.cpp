@@ -307,6 +307,20 @@ TEMPLATE_TEST_CASE("an order that gets another total while its payment begins is
   CHECK(shop.ledger.count("paid 99.00 EUR") == 1);
 }
 
+TEMPLATE_TEST_CASE("an order whose next payment is started while this one begins is not paid by this one",
+                   "[orders]", Apart, Together, Hidden) {
+  WithOrder<TestType> shop;
+  shop.orders.after_find = [&] {
+    if (shop.orders.finds == 2) pay_again(shop.rows, "o", 1);
+  };
+  CHECK(shop.pay().status() == Status::refused);
+  shop.orders.after_find = nullptr;
+  CHECK(shop.ledger.entries.empty());
+  CHECK(shop.state() == OrderState::unpaid);
+  CHECK(shop.pay().succeeded());
+  CHECK(shop.record(OrderKey::of_payment("o", 2))->state == State::succeeded);
+}
+
 TEST_CASE("a process that died before its order was begun is ruled out without the provider", "[orders]") {
   WithOrder<Apart> shop;
   shop.orders.before_change = [&] { shop.steps.arm(1, Steps::Fails::before, Steps::Then::dies); };
