@@ -72,7 +72,8 @@ class SqliteStore {
   }
 
   /// Erases completed records, and released ones without a checkpoint, whose `expires_at` has come by `now`,
-  /// those first that expired first; in transactions of a few, so that payments come in between.
+  /// those first that expired first; a few at a time, in one transaction with the payments that come
+  /// meanwhile.
   std::size_t erase_expired(Timestamp now, std::size_t limit) { return core_->erase_expired(now, limit); }
 
   /// What the body of a transaction works on; itself a store. Sees its own writes; nobody else does before

@@ -24,24 +24,32 @@
 
 namespace paidonce::inline v1::detail {
 
-/// A write of one caller, and what became of it.
+/// What one caller wants written, and what became of it.
 struct SqliteOperation : CombinedOperation {
-  enum class Kind : std::uint8_t { insert, replace };
+  enum class Kind : std::uint8_t { insert, replace, erase };
 
   SqliteOperation(Kind the_kind, const IdempotencyKey& the_key, Version if_version, const Record& to_write,
                   SteadyTime until) noexcept
       : CombinedOperation(the_key.bytes()),
         kind(the_kind),
-        expected(if_version),
-        record(to_write),
-        deadline(until) {}
+        deadline(until),
+        record(&to_write),
+        expected(if_version) {}
+  /// Erases up to `most` records that have expired. A batch holds one of these at most: its key, which no
+  /// payment has, is the same for all.
+  SqliteOperation(Timestamp now, std::size_t most, SteadyTime until) noexcept
+      : CombinedOperation({}), kind(Kind::erase), deadline(until), expired_by(now), most_erased(most) {}
 
   const Kind kind;
-  const Version expected;
-  const Record& record;
   const SteadyTime deadline;
+  const Record* const record = nullptr;
+  const Version expected = 0;
+  const Timestamp expired_by = {};
+  const std::size_t most_erased = 0;
+
   bool stored = false;
   std::optional<Record> there = {};  // of an insert that was not
+  std::size_t erased = 0;
 };
 
 class SqliteStoreCore {
@@ -81,16 +89,14 @@ class SqliteStoreCore {
     return operation.stored;
   }
 
-  /// In small transactions, so that payments come in between.
+  /// A few at a time, in the batches of payments that come meanwhile: they share the sync.
   std::size_t erase_expired(Timestamp now, std::size_t limit) {
-    admit();
-    turns_.refuse_holder();
     std::size_t erased = 0;
     while (erased < limit) {
-      const std::size_t most = std::min(limit - erased, most_erased_at_once);
-      const std::size_t these = erase_few(now, most);
-      erased += these;
-      if (these < most) break;
+      SqliteOperation few(now, std::min(limit - erased, most_erased_at_once), deadline());
+      write(few);
+      erased += few.erased;
+      if (few.erased < few.most_erased) break;
     }
     return erased;
   }
@@ -136,8 +142,8 @@ class SqliteStoreCore {
   }
 
  private:
-  /// A payment that comes at the same time waits for one such transaction: a few milliseconds.
-  static constexpr std::size_t most_erased_at_once = 64;
+  /// What erasing adds to a batch of payments: a part of what its sync takes.
+  static constexpr std::size_t most_erased_at_once = 16;
 
   SteadyTime deadline() const noexcept { return std::chrono::steady_clock::now() + options_.busy_timeout; }
 
@@ -163,13 +169,8 @@ class SqliteStoreCore {
     return turn;
   }
 
-  std::size_t erase_few(Timestamp now, std::size_t most) {
-    const auto turn = writers_turn(deadline());
-    return static_cast<std::size_t>(writer_.erase(now, most));
-  }
-
   void write(SqliteOperation& operation) {
-    check_lengths(operation.record, options_);
+    if (operation.record) check_lengths(*operation.record, options_);
     admit();
     turns_.refuse_holder();
     combiner_.run(operation,
@@ -192,28 +193,34 @@ class SqliteStoreCore {
       }
   }
 
-  /// A statement of its own is a transaction of its own.
-  void execute_alone(SqliteOperation& each) {
-    if (each.kind == SqliteOperation::Kind::replace) {
-      each.stored = writer_.replace(each.key, each.expected, each.record);
-      return;
+  /// One statement; what is in the way of an insert is read behind it.
+  void make(SqliteOperation& each) {
+    switch (each.kind) {
+      case SqliteOperation::Kind::insert:
+        each.stored = writer_.insert(each.key, *each.record);
+        if (!each.stored) each.there = writer_.find(each.key);
+        break;
+      case SqliteOperation::Kind::replace:
+        each.stored = writer_.replace(each.key, each.expected, *each.record);
+        break;
+      case SqliteOperation::Kind::erase:
+        each.erased = static_cast<std::size_t>(writer_.erase(each.expired_by, each.most_erased));
+        break;
     }
-    do {
-      each.stored = writer_.insert(each.key, each.record);
-      if (!each.stored) each.there = writer_.find(each.key);
-    } while (!each.stored && !each.there);  // what was there has been swept between the two
+  }
+
+  /// A statement of its own is a transaction of its own. So another process can erase what was in the way of
+  /// an insert before it is read: then there is room.
+  void execute_alone(SqliteOperation& each) {
+    do make(each);
+    while (each.kind == SqliteOperation::Kind::insert && !each.stored && !each.there);
   }
 
   /// False: nothing was done, since one of them failed; who that was is seen when each is done alone.
   bool execute_together(std::span<SqliteOperation* const> batch) {
     writer_.begin();
     try {
-      for (SqliteOperation* const each : batch) {
-        if (each->kind == SqliteOperation::Kind::replace)
-          each->stored = writer_.replace(each->key, each->expected, each->record);
-        else if (!(each->stored = writer_.insert(each->key, each->record)))
-          each->there = writer_.find(each->key);
-      }
+      for (SqliteOperation* const each : batch) make(*each);
       writer_.commit();
       return true;
     } catch (const Error& error) {
