@@ -435,9 +435,9 @@ void TcpProxy::arm_always(Cut cut, const std::string& containing) {
 std::size_t TcpProxy::hits() const {
   return core_->look([&] { return core_->hits_; });
 }
-bool TcpProxy::await_hit(std::size_t hits) {
+bool TcpProxy::await_hit(std::size_t hits, std::chrono::milliseconds time) {
   std::unique_lock lock(core_->mutex_);
-  return core_->hit_.wait_for(lock, std::chrono::seconds(10), [&] { return core_->hits_ >= hits; });
+  return core_->hit_.wait_for(lock, time, [&] { return core_->hits_ >= hits; });
 }
 
 void TcpProxy::release() {

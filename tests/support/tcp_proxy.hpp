@@ -9,6 +9,7 @@
 //   ...
 //   CHECK(proxy.await_hit());
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -49,8 +50,8 @@ class TcpProxy {
   void arm_always(Cut cut, const std::string& containing = "");
   /// How many cuts have hit since the last reset().
   std::size_t hits() const;
-  /// Waits until so many have hit; false after 10 s.
-  bool await_hit(std::size_t hits = 1);
+  /// Waits until so many have hit; false after the time.
+  bool await_hit(std::size_t hits = 1, std::chrono::milliseconds time = std::chrono::seconds(10));
   /// Lets the server have the requests that are held.
   void release();
   /// Disarms, releases, accepts connections again and forgets the counts. Connections stay.

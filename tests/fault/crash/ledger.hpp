@@ -60,6 +60,12 @@ class Ledger {
     return found->second.back().empty() ? "declined" : found->second.back();
   }
 
+  /// What was charged; null: nothing, and an empty text: declined.
+  const std::string* charged(unsigned order) const {
+    const auto found = of_order_.find(order);
+    return found == of_order_.end() ? nullptr : &found->second.back();
+  }
+
   enum class Others : std::uint8_t { none, may_be_at_it };
   void told(unsigned order, const std::string& what, Others others) {
     const auto charged = of_order_.find(order);
@@ -163,6 +169,7 @@ inline Ended run_payer(const std::vector<std::string>& command, Ledger::Others o
       case crash::Verb::told: ledger.told(message->order, message->text, others); break;
       case crash::Verb::reached: ended.points.insert(message->text); break;
       case crash::Verb::dies: ended.died_at = message->text; break;
+      case crash::Verb::asks: break;
     }
   }
   ::close(ends[0]);

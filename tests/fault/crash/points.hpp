@@ -34,10 +34,14 @@ class Points {
     if (name_ == "list") {
       if (known_.insert(name).second) crash::send(socket_, {crash::Verb::reached, 0, name});
     } else if (--left_ == 0) {
-      crash::send(socket_, {crash::Verb::dies, 0, name});
-      ::kill(::getpid(), SIGKILL);
-      for (;;) ::pause();
+      die(name);
     }
+  }
+
+  /// The last that is heard of this process.
+  [[noreturn]] void die(const std::string& name) const {
+    crash::send(socket_, {crash::Verb::dies, 0, name});
+    for (;;) ::kill(::getpid(), SIGKILL);
   }
 
  private:
@@ -101,6 +105,10 @@ class Provider {
     const auto answer = crash::receive(socket_);
     if (!answer) std::_Exit(9);  // the test is gone
     return answer->text;
+  }
+  void announce(unsigned order) {
+    const std::lock_guard lock(mutex_);
+    crash::send(socket_, {crash::Verb::asks, order, ""});
   }
   void tell(unsigned order, const std::string& what) {
     const std::lock_guard lock(mutex_);

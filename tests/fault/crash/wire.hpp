@@ -17,6 +17,7 @@ enum class Verb : char {
   charge =
       'c',  ///< order, fence and provider key -> the charge's bytes, or empty: declined, or "!": too late
   look_up = 'l',  ///< order, fence -> the charge's bytes, or empty: none, and none comes with such a fence
+  asks = 'a',     ///< order: the guard is called now; no answer
   told = 't',     ///< order, what its caller was told; no answer
   reached = 'r',  ///< the name of a crash point that is survived for now; no answer
   dies = 'd',     ///< the name of the crash point that is the last; no answer
