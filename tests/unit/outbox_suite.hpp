@@ -1,157 +1,31 @@
 #pragma once
-// What holds for every outbox, and for relays on it. A bench is what a test works on: `store()`, whose
-// transactions put messages, `outbox()`, and `pass(time)`, which lets time pass for leases and pauses. The
-// source that includes this has said which there are: `using OutboxBenches = std::tuple<...>`.
+// What holds for every outbox, and for relays on it. The source that includes this says which there are:
+// `constexpr int benches` of them, and `bench_of(number)` makes one.
 
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <set>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <vector>
 
-#include <paidonce/guard.hpp>
-#include <paidonce/orders/outbox_store.hpp>
 #include <paidonce/orders/receive.hpp>
-#include <paidonce/orders/relay.hpp>
 #include <paidonce/stores/memory.hpp>
-#include <paidonce/testing/manual_clock.hpp>
 
-#include "support/catch.hpp"
+#include "outbox_world.hpp"
 
 namespace outbox_suite {
 
-using namespace paidonce;
-using namespace std::chrono_literals;
-using support::has_code;
-
-/// Joined wherever the test ends.
-class Threads {
- public:
-  ~Threads() { join(); }
-  template <class Run>
-  void start(Run&& run) {
-    threads_.emplace_back(std::forward<Run>(run));
-  }
-  void join() {
-    for (std::thread& thread : threads_)
-      if (thread.joinable()) thread.join();
-  }
-
- private:
-  std::vector<std::thread> threads_;
-};
-
-/// What arrived, in its order.
-struct Receiver {
-  std::vector<OutboxMessage> messages = {};
-  std::set<std::string> refused = {};                     // payloads that fail
-  std::function<void(const OutboxMessage&)> before = {};  // each
-
-  void operator()(const OutboxMessage& message) {
-    if (before) before(message);
-    if (refused.count(message.payload) > 0) throw std::runtime_error("refused");
-    messages.push_back(message);
-  }
-  std::vector<std::string> of(std::string_view key) const {
-    std::vector<std::string> payloads;
-    for (const OutboxMessage& message : messages)
-      if (message.key == key) payloads.push_back(message.payload);
-    return payloads;
-  }
-  std::vector<std::string> payloads() const {
-    std::vector<std::string> all;
-    for (const OutboxMessage& message : messages) all.push_back(message.payload);
-    return all;
-  }
-};
-using Texts = std::vector<std::string>;
-
-inline constexpr Duration lease = 10min;
-inline constexpr ClaimLimits limits{16, 16, lease};
-/// What a test stays away from the end of a lease or a pause.
-inline constexpr Duration slack = 30s;
-
-template <class Bench>
-struct World {
-  using Store = std::remove_reference_t<decltype(std::declval<Bench&>().store())>;
-  using Box = std::remove_reference_t<decltype(std::declval<Bench&>().outbox())>;
-  using Transaction = typename Store::Transaction;
-
-  Bench bench = {};
-  Store& store = bench.store();
-  Box& outbox = bench.outbox();
-  ManualClock clock = {};
-  Stop stop = {};
-  Receiver receiver = {};
-  std::vector<Alert> alerts = {};
-
-  static_assert(OutboxFor<Box, Transaction>);
-
-  /// With times so long that a server's own time, which passes too, makes no difference.
-  RelayOptions options() {
-    RelayOptions options;
-    options.lease = lease;
-    options.deadline = 5min;
-    options.backoff = {1min, 1h, Jitter::none};
-    options.alert = [this](const Alert& alert) { alerts.push_back(alert); };
-    options.alert_after = 3;
-    options.seed = 1;
-    return options;
-  }
-  auto relay() { return relay(options()); }
-  auto relay(RelayOptions options) { return relay(outbox, std::move(options)); }
-  template <class O>
-  auto relay(O& of, RelayOptions options) {
-    return Relay<O, std::reference_wrapper<Receiver>, ManualClock, ManualClock>(
-        of, std::ref(receiver), std::move(options), clock, clock);
-  }
-  RelayReport drain() { return relay().drain(stop); }
-
-  std::int64_t put(std::string_view key, std::string_view payload, std::string_view topic = "receipt") {
-    std::int64_t id = 0;
-    store.transact([&](Transaction& transaction) { id = outbox.put(transaction, key, topic, payload); });
-    return id;
-  }
-  void pass(Duration time) {
-    clock.advance(time);
-    bench.pass(time);
-  }
-  /// Alerts as "raised 7".
-  Texts told() const {
-    Texts all;
-    for (const Alert& alert : alerts) {
-      CHECK(alert.rule == "outbox_message_stuck");
-      const auto digits = alert.text.find_first_of("0123456789");
-      all.push_back((alert.edge == Alert::Edge::raised ? "raised " : "cleared ") +
-                    std::to_string(std::stoll(alert.text.substr(digits))));
-    }
-    return all;
-  }
-};
-
 /// An outbox whose relay dies before it can settle: the claims are dropped.
-template <class Box>
-struct DiesBeforeSettling {
-  Box& box;
+class DiesBeforeSettling : public OutboxOf<AnyOutbox&> {
+ public:
   struct Death {};
-
-  auto claim(ClaimId id, const ClaimLimits& most) { return box.claim(id, most); }
-  std::size_t settle(ClaimId, std::span<const SettledKey>) { throw Death{}; }
-  bool set_aside(std::int64_t id, std::string_view actor, std::string_view why) {
-    return box.set_aside(id, actor, why);
-  }
-  auto stuck(std::uint32_t failures, std::size_t most) { return box.stuck(failures, most); }
-  OutboxBacklog backlog() { return box.backlog(); }
-  std::size_t erase_delivered(std::size_t most) { return box.erase_delivered(most); }
+  explicit DiesBeforeSettling(AnyOutbox& outbox) : OutboxOf(outbox) {}
+  std::size_t settle(ClaimId, std::span<const SettledKey>) override { throw Death{}; }
 };
-
-inline const IdempotencyKey payment("shop", "order-1001");
 
 }  // namespace outbox_suite
 
@@ -159,20 +33,16 @@ namespace {
 
 using namespace outbox_suite;
 
-TEMPLATE_LIST_TEST_CASE("a message commits with the payment that it is about", "[outbox]", OutboxBenches) {
-  World<TestType> world;
-  using Transaction = typename World<TestType>::Transaction;
-  IdempotencyGuard guard{world.store};
+TEST_CASE("a message commits with the payment that it is about", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   enum class Way { pays, says_no, throws };
   const auto pay = [&](Way way) {
-    return guard.execute_in_transaction(
-        payment, fingerprint("order-1001"),
-        [&](Attempt&, Transaction& transaction) -> PaymentResult<std::string> {
-          world.outbox.put(transaction, "customer-7", "receipt", "4.50 EUR");
-          if (way == Way::throws) throw std::runtime_error("no such account");
-          if (way == Way::says_no) return not_executed("not today");
-          return succeeded("paid");
-        });
+    return world.bench.book("order-1001", [&](const Put& put) -> PaymentResult<std::string> {
+      put("customer-7", "receipt", "4.50 EUR");
+      if (way == Way::throws) throw std::runtime_error("no such account");
+      if (way == Way::says_no) return not_executed("not today");
+      return succeeded("paid");
+    });
   };
   CHECK(pay(Way::says_no).status() == Status::not_executed);
   CHECK(pay(Way::throws).status() == Status::not_executed);
@@ -185,20 +55,11 @@ TEMPLATE_LIST_TEST_CASE("a message commits with the payment that it is about", "
   CHECK(world.drain().keys == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("a payment at a provider is announced in the transaction that records how it ended",
-                        "[outbox]", OutboxBenches) {
-  World<TestType> world;
-  OutboxStore announcing{
-      world.store, world.outbox, [](const IdempotencyKey& key, const Record& record) {
-        std::optional<Announcement> message;
-        if (record.state == State::succeeded)
-          message = Announcement{"customer-7", "receipt", std::string(key.text()) + record.response};
-        return message;
-      }};
-  IdempotencyGuard guard{announcing};
+TEST_CASE("a payment at a provider is announced in the transaction that records how it ended", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   using Result = PaymentResult<std::string>;
   const auto pay = [&](const std::string& order, Result result) {
-    return guard.execute(IdempotencyKey("shop", order), fingerprint(order), [&] {
+    return world.bench.announce(order, [&] {
       CHECK(world.drain().keys == 0);  // nothing is said before
       return result;
     });
@@ -209,21 +70,14 @@ TEMPLATE_LIST_TEST_CASE("a payment at a provider is announced in the transaction
   CHECK(world.drain().keys == 0);
   CHECK(pay("2", succeeded(std::string(" paid"))).succeeded());
   CHECK(pay("2", succeeded(std::string(" paid"))).replayed());
-  CHECK(guard.resolve(IdempotencyKey("shop", "3"), Result(succeeded(std::string(" found"))), "ann", "asked")
-            .succeeded());
-  const auto booked = guard.execute_in_transaction(IdempotencyKey("shop", "4"), fingerprint("4"),
-                                                   [](Attempt&, auto& transaction) {
-                                                     static_cast<void>(transaction.native());
-                                                     return std::string(" booked");
-                                                   });
-  CHECK(booked.succeeded());
+  CHECK(world.bench.resolve("3", " found").succeeded());
+  CHECK(world.bench.announce_in_transaction("4", " booked").succeeded());
   world.drain();
   CHECK(world.receiver.of("customer-7") == Texts{"2 paid", "3 found", "4 booked"});
 }
 
-TEMPLATE_LIST_TEST_CASE("messages of a key are delivered in their order, any bytes of them", "[outbox]",
-                        OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("messages of a key are delivered in their order, any bytes of them", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   const std::string odd("'\0\xff\n;--", 7);
   for (int n = 0; n < 40; ++n)
     for (const std::string& key : {std::string("a"), odd}) world.put(key, odd + std::to_string(n), odd);
@@ -236,8 +90,8 @@ TEMPLATE_LIST_TEST_CASE("messages of a key are delivered in their order, any byt
   CHECK(world.receiver.messages.front().topic == odd);
 }
 
-TEMPLATE_LIST_TEST_CASE("what no message may be is refused before it is written", "[outbox]", OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("what no message may be is refused before it is written", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   const std::string key(255, 'k'), topic(255, 't'), payload(std::size_t{1} << 20, 'p');
   CHECK_THROWS_MATCHES(world.put("", "x"), Error, has_code<Error>(errc::invalid_key));
   CHECK_THROWS_MATCHES(world.put(key + "k", "x"), Error, has_code<Error>(errc::invalid_key));
@@ -252,10 +106,9 @@ TEMPLATE_LIST_TEST_CASE("what no message may be is refused before it is written"
   CHECK(world.receiver.of("k") == Texts{""});
 }
 
-TEMPLATE_LIST_TEST_CASE(
-    "a message that fails holds back its key and no other, and is tried again after a pause", "[outbox]",
-    OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("a message that fails holds back its key and no other, and is tried again after a pause",
+          "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   world.put("a", "a1");
   world.put("a", "a2");
   world.put("b", "b1");
@@ -275,9 +128,8 @@ TEMPLATE_LIST_TEST_CASE(
   CHECK(world.receiver.of("a") == Texts{"a1", "a2", "a3"});
 }
 
-TEMPLATE_LIST_TEST_CASE("the pauses of a message grow, and begin anew with the next one", "[outbox]",
-                        OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("the pauses of a message grow, and begin anew with the next one", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   world.put("a", "a1");
   world.put("a", "a2");
   world.receiver.refused = {"a1"};
@@ -293,9 +145,8 @@ TEMPLATE_LIST_TEST_CASE("the pauses of a message grow, and begin anew with the n
   CHECK(world.drain().failed == 1);
 }
 
-TEMPLATE_LIST_TEST_CASE("a poisoned message raises one alert and blocks its key until it is delivered",
-                        "[outbox]", OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("a poisoned message raises one alert and blocks its key until it is delivered", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   const std::int64_t id = world.put("a", "a1");
   world.put("a", "a2");
   world.receiver.refused = {"a1"};
@@ -321,9 +172,8 @@ TEMPLATE_LIST_TEST_CASE("a poisoned message raises one alert and blocks its key 
   CHECK(world.outbox.stuck(1, 10).empty());
 }
 
-TEMPLATE_LIST_TEST_CASE("a message that a person sets aside is skipped, and those after it go on", "[outbox]",
-                        OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("a message that a person sets aside is skipped, and those after it go on", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   const std::int64_t id = world.put("a", "a1");
   const std::int64_t second = world.put("a", "a2");
   world.put("a", "a3");
@@ -354,10 +204,9 @@ TEMPLATE_LIST_TEST_CASE("a message that a person sets aside is skipped, and thos
   CHECK_FALSE(world.outbox.set_aside(id, "ann", "again"));
 }
 
-TEMPLATE_LIST_TEST_CASE(
-    "setting a message aside takes its key from the relay that sends it, when the lease is over", "[outbox]",
-    OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("setting a message aside takes its key from the relay that sends it, when the lease is over",
+          "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   const std::int64_t id = world.put("a", "a1");
   world.put("a", "a2");
   const auto claimed = world.outbox.claim(77, limits);
@@ -372,9 +221,8 @@ TEMPLATE_LIST_TEST_CASE(
   CHECK(world.receiver.payloads() == Texts{"a2"});
 }
 
-TEMPLATE_LIST_TEST_CASE("setting a later message aside leaves the first one as it is", "[outbox]",
-                        OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("setting a later message aside leaves the first one as it is", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   world.put("a", "a1");
   const std::int64_t second = world.put("a", "a2");
   world.receiver.refused = {"a1"};
@@ -388,9 +236,8 @@ TEMPLATE_LIST_TEST_CASE("setting a later message aside leaves the first one as i
   CHECK(world.receiver.payloads() == Texts{"a1"});
 }
 
-TEMPLATE_LIST_TEST_CASE("a relay that dies after its claim delays its keys for one lease", "[outbox]",
-                        OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("a relay that dies after its claim delays its keys for one lease", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   world.put("a", "a1");
   const auto claimed = world.outbox.claim(77, limits);
   REQUIRE(claimed.size() == 1);
@@ -406,9 +253,8 @@ TEMPLATE_LIST_TEST_CASE("a relay that dies after its claim delays its keys for o
   CHECK(world.receiver.of("a") == Texts{"a1", "a2"});
 }
 
-TEMPLATE_LIST_TEST_CASE("a relay that dies before it settles has its messages sent again, with one effect",
-                        "[outbox]", OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("a relay that dies before it settles has its messages sent again, with one effect", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   IdempotencyGuard guard{MemoryStore{}};
   std::map<std::string, int> effects;
   world.receiver.before = [&](const OutboxMessage& message) {
@@ -418,9 +264,9 @@ TEMPLATE_LIST_TEST_CASE("a relay that dies before it settles has its messages se
     }));
   };
   for (int n = 0; n < 5; ++n) world.put("a", std::to_string(n));
-  DiesBeforeSettling<typename World<TestType>::Box> dying{world.outbox};
+  DiesBeforeSettling dying(world.outbox);
   auto relay = world.relay(dying, world.options());
-  CHECK_THROWS_AS(relay.deliver_once(world.stop), typename decltype(dying)::Death);
+  CHECK_THROWS_AS(relay.deliver_once(world.stop), DiesBeforeSettling::Death);
   CHECK(world.receiver.messages.size() == 5);
   CHECK(world.drain().keys == 0);
   world.pass(lease);
@@ -429,9 +275,8 @@ TEMPLATE_LIST_TEST_CASE("a relay that dies before it settles has its messages se
   CHECK(effects == std::map<std::string, int>{{"0", 1}, {"1", 1}, {"2", 1}, {"3", 1}, {"4", 1}});
 }
 
-TEMPLATE_LIST_TEST_CASE("the word of a relay that has lost its claim changes nothing", "[outbox]",
-                        OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("the word of a relay that has lost its claim changes nothing", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   world.put("a", "a1");
   world.put("a", "a2");
   world.put("a", "a3");
@@ -457,9 +302,8 @@ TEMPLATE_LIST_TEST_CASE("the word of a relay that has lost its claim changes not
   CHECK(world.alerts.empty());
 }
 
-TEMPLATE_LIST_TEST_CASE("a relay that is paused for longer than its lease repeats, and overtakes nothing",
-                        "[outbox]", OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("a relay that is paused for longer than its lease repeats, and overtakes nothing", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   for (int n = 1; n <= 4; ++n) world.put("a", std::to_string(n));
   auto other = world.relay();
   bool paused = false;
@@ -477,8 +321,8 @@ TEMPLATE_LIST_TEST_CASE("a relay that is paused for longer than its lease repeat
   CHECK(world.drain().keys == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("two relays share the keys, and never have the same one", "[outbox]", OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("two relays share the keys, and never have the same one", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   for (int n = 0; n < 12; ++n) world.put("k" + std::to_string(n % 6), std::to_string(n));
   const auto one = world.outbox.claim(77, {3, 8, lease});
   const auto two = world.outbox.claim(78, {8, 8, lease});
@@ -496,10 +340,9 @@ TEMPLATE_LIST_TEST_CASE("two relays share the keys, and never have the same one"
   CHECK(all.size() == 6);
 }
 
-TEMPLATE_LIST_TEST_CASE(
-    "a relay that is stopped in the middle of a batch keeps what it delivered, and leaves the rest",
-    "[outbox]", OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("a relay that is stopped in the middle of a batch keeps what it delivered, and leaves the rest",
+          "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   for (int n = 1; n <= 4; ++n) world.put("a", std::to_string(n));
   world.put("b", "5");
   world.receiver.before = [&](const OutboxMessage& message) {
@@ -513,8 +356,8 @@ TEMPLATE_LIST_TEST_CASE(
   CHECK(world.receiver.of("b") == Texts{"5"});
 }
 
-TEMPLATE_LIST_TEST_CASE("no message of a batch is begun after its deadline", "[outbox]", OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("no message of a batch is begun after its deadline", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   for (int n = 1; n <= 6; ++n) world.put("a", std::to_string(n));
   world.receiver.before = [&](const OutboxMessage&) { world.pass(2min); };
   CHECK(world.relay().deliver_once(world.stop).delivered == 3);  // begun after 0, 2 and 4 of 5 minutes
@@ -522,9 +365,8 @@ TEMPLATE_LIST_TEST_CASE("no message of a batch is begun after its deadline", "[o
   CHECK(world.receiver.payloads() == Texts{"1", "2", "3", "4", "5", "6"});
 }
 
-TEMPLATE_LIST_TEST_CASE("a key that was emptied is used again, and no id is given twice", "[outbox]",
-                        OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("a key that was emptied is used again, and no id is given twice", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   std::set<std::int64_t> ids;
   for (int n = 0; n < 3; ++n) {
     CHECK(ids.insert(world.put("a", std::to_string(n))).second);
@@ -534,9 +376,8 @@ TEMPLATE_LIST_TEST_CASE("a key that was emptied is used again, and no id is give
   CHECK(world.receiver.of("a") == Texts{"0", "1", "2"});
 }
 
-TEMPLATE_LIST_TEST_CASE("delivered messages are kept for as long as was said, and go in batches", "[outbox]",
-                        OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("delivered messages are kept for as long as was said, and go in batches", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   auto& keeping = world.bench.keeping(1h);
   for (int n = 1; n <= 5; ++n) world.put("a", std::to_string(n));
   const std::int64_t aside = world.put("b", "6");
@@ -555,8 +396,8 @@ TEMPLATE_LIST_TEST_CASE("delivered messages are kept for as long as was said, an
   CHECK(relay.drain(world.stop).delivered == 1);
 }
 
-TEMPLATE_LIST_TEST_CASE("an outbox tells what waits and for how long", "[outbox]", OutboxBenches) {
-  World<TestType> world;
+TEST_CASE("an outbox tells what waits and for how long", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   CHECK(world.outbox.backlog().messages == 0);
   CHECK(world.outbox.backlog().oldest == 0ms);
   world.put("a", "1");
@@ -569,14 +410,11 @@ TEMPLATE_LIST_TEST_CASE("an outbox tells what waits and for how long", "[outbox]
   CHECK(world.outbox.backlog().messages == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("ten thousand messages pass through bounded memory, each key in its order",
-                        "[outbox]", OutboxBenches) {
-  World<TestType> world;
-  using Transaction = typename World<TestType>::Transaction;
+TEST_CASE("ten thousand messages pass through bounded memory, each key in its order", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   constexpr int keys = 40, messages = 10'000;
-  world.store.transact([&](Transaction& transaction) {
-    for (int n = 0; n < messages; ++n)
-      world.outbox.put(transaction, "k" + std::to_string(n % keys), "receipt", std::to_string(n));
+  world.bench.transact([&](const Put& put) {
+    for (int n = 0; n < messages; ++n) put("k" + std::to_string(n % keys), "receipt", std::to_string(n));
   });
   RelayOptions options = world.options();
   options.keys = 10;
@@ -604,18 +442,16 @@ TEMPLATE_LIST_TEST_CASE("ten thousand messages pass through bounded memory, each
   CHECK(relay.drain(world.stop).keys == 0);
 }
 
-TEMPLATE_LIST_TEST_CASE("writers that race on one key are delivered as they committed, while relays run",
-                        "[outbox]", OutboxBenches) {
-  World<TestType> world;
-  using Transaction = typename World<TestType>::Transaction;
+TEST_CASE("writers that race on one key are delivered as they committed, while relays run", "[outbox]") {
+  World world(bench_of(GENERATE(range(0, benches))));
   constexpr int writers = 4, each = 25;
   std::atomic<int> writing{writers};
   Threads threads;
   for (int writer = 0; writer < writers; ++writer)
     threads.start([&, writer] {
       for (int n = 0; n < each; ++n)
-        world.store.transact([&](Transaction& transaction) {
-          world.outbox.put(transaction, "a", std::to_string(writer), std::to_string(n));
+        world.bench.transact([&](const Put& put) {
+          put("a", std::to_string(writer), std::to_string(n));
           std::this_thread::yield();  // the others may commit before
         });
       --writing;

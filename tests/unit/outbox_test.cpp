@@ -9,7 +9,6 @@
 #include <memory>
 #include <string>
 #include <thread>
-#include <tuple>
 #include <vector>
 
 #include <paidonce/testing/manual_clock.hpp>
@@ -20,76 +19,82 @@
 #include "support/postgres_server.hpp"
 #include "support/scratch_directory.hpp"
 
+#include "outbox_world.hpp"
+
 namespace {
 
-/// On a clock that the test moves.
-class SqliteBench {
- public:
-  using Box = paidonce::SqliteOutbox<paidonce::ManualClock>;
+using namespace outbox_suite;
 
-  paidonce::SqliteStore& store() { return store_; }
-  Box& outbox() { return outbox_; }
-  Box& keeping(paidonce::Duration time) {
-    keeping_ = std::make_unique<Box>(store_, paidonce::SqliteOutboxOptions{.keep_delivered = time}, clock_);
+/// On a clock that the test moves.
+class SqliteBench : public BenchOf<SqliteBench, SqliteStore, SqliteOutbox<ManualClock>> {
+ public:
+  using Box = SqliteOutbox<ManualClock>;
+
+  SqliteStore& store() { return store_; }
+  Box& box() { return outbox_.box; }
+  AnyOutbox& outbox() override { return outbox_; }
+  AnyOutbox& keeping(Duration time) override {
+    keeping_ = std::make_unique<OutboxOf<Box>>(store_, SqliteOutboxOptions{.keep_delivered = time}, clock_);
     return *keeping_;
   }
-  void pass(paidonce::Duration time) { clock_.advance(time); }
+  void pass(Duration time) override { clock_.advance(time); }
 
  private:
   ScratchDirectory directory_;
-  paidonce::SqliteStore store_{directory_ / "shop.db"};
-  paidonce::ManualClock clock_;
-  Box outbox_{store_, {}, clock_};
-  std::unique_ptr<Box> keeping_;
+  SqliteStore store_{directory_ / "shop.db"};
+  ManualClock clock_;
+  OutboxOf<Box> outbox_{store_, SqliteOutboxOptions{}, clock_};
+  std::unique_ptr<OutboxOf<Box>> keeping_;
 };
 
 /// On the server's time, past which the tables are moved.
-class PostgresBench {
+class PostgresBench : public BenchOf<PostgresBench, PostgresStore, PostgresOutbox> {
  public:
-  using Box = paidonce::PostgresOutbox;
-
-  PostgresBench() : PostgresBench(paidonce::Isolation::server_default) {}
-  explicit PostgresBench(paidonce::Isolation isolation)
-      : store_(shared_postgres().conninfo(), {.schema = schema_,
-                                              .statement_timeout = std::chrono::seconds(90),
-                                              .lock_timeout = std::chrono::seconds(60),
-                                              .isolation = isolation}) {
+  explicit PostgresBench(Isolation isolation = Isolation::server_default)
+      : store_(shared_postgres().conninfo(),
+               {.schema = schema_, .statement_timeout = 90s, .lock_timeout = 60s, .isolation = isolation}) {
     store_.migrate();
-    Box::migrate(store_, {.schema = schema_});
-    Box::migrate(store_, {.schema = schema_});  // again is nothing
+    PostgresOutbox::migrate(store_, options());
+    PostgresOutbox::migrate(store_, options());  // again is nothing
   }
-  paidonce::PostgresStore& store() { return store_; }
+  PostgresStore& store() { return store_; }
+  PostgresOutbox& box() { return made().box; }
   const std::string& schema() const { return schema_; }
-  Box& outbox() {
-    if (!outbox_)
-      outbox_ = std::make_unique<Box>(
-          store_,
-          paidonce::PostgresOutboxOptions{.schema = schema_, .answer_within = std::chrono::seconds(100)});
-    return *outbox_;
+  PostgresOutboxOptions options(Duration keep = 0ms) const {
+    return {.keep_delivered = keep, .schema = schema_, .answer_within = 100s};
   }
-  Box& keeping(paidonce::Duration time) {
-    keeping_ = std::make_unique<Box>(
-        store_, paidonce::PostgresOutboxOptions{.keep_delivered = time, .schema = schema_});
+  AnyOutbox& outbox() override { return made(); }
+  AnyOutbox& keeping(Duration time) override {
+    keeping_ = std::make_unique<OutboxOf<PostgresOutbox>>(store_, options(time));
     return *keeping_;
   }
-  void pass(paidonce::Duration time) {
+  void pass(Duration time) override {
     const std::string by = " - interval '" + std::to_string(time.count()) + " milliseconds'";
     exec("UPDATE " + schema_ + ".outbox_keys SET due_at = due_at" + by);
     exec("UPDATE " + schema_ + ".outbox SET put_at = put_at" + by + ", ended_at = ended_at" + by);
   }
   void exec(const std::string& sql) {
-    store_.transact([&](paidonce::PostgresStore::Transaction& transaction) {
-      paidonce::detail::run_in_transaction(transaction.native(), sql, {}, std::chrono::seconds(60));
+    store_.transact([&](PostgresStore::Transaction& transaction) {
+      detail::run_in_transaction(transaction.native(), sql, {}, 60s);
     });
   }
 
  private:
+  OutboxOf<PostgresOutbox>& made() {
+    if (!outbox_) outbox_ = std::make_unique<OutboxOf<PostgresOutbox>>(store_, options());
+    return *outbox_;
+  }
+
   const std::string schema_ = PostgresServer::fresh_name();
-  paidonce::PostgresStore store_;
-  std::unique_ptr<Box> outbox_, keeping_;
+  PostgresStore store_;
+  std::unique_ptr<OutboxOf<PostgresOutbox>> outbox_, keeping_;
 };
 
-using OutboxBenches = std::tuple<SqliteBench, PostgresBench>;
+constexpr int benches = 2;
+std::unique_ptr<Bench> bench_of(int number) {
+  if (number == 0) return std::make_unique<SqliteBench>();
+  return std::make_unique<PostgresBench>();
+}
 
 }  // namespace
 
@@ -97,7 +102,10 @@ using OutboxBenches = std::tuple<SqliteBench, PostgresBench>;
 
 namespace {
 
-using PostgresWorld = World<PostgresBench>;
+struct PostgresWorld : World {
+  PostgresWorld() : World(std::make_unique<PostgresBench>()), database(static_cast<PostgresBench&>(bench)) {}
+  PostgresBench& database;
+};
 using Transaction = PostgresStore::Transaction;
 
 std::string read_file(const char* name) {
@@ -112,14 +120,14 @@ TEST_CASE("whoever puts to a key waits for a transaction that has, and not for t
   PostgresWorld world;
   fault::Event second_is_over;
   Threads second;
-  world.store.transact([&](Transaction& transaction) {
-    world.outbox.put(transaction, "a", "receipt", "1");
+  world.database.store().transact([&](Transaction& transaction) {
+    world.database.box().put(transaction, "a", "receipt", "1");
     world.put("b", "another key");  // by another transaction, which commits meanwhile
     const auto is_free =
         [&](const std::string& key) {  // as the page on the outbox has it, for other programs
           return shared_postgres().value(
               "SELECT pg_try_advisory_xact_lock(('x' || left(encode(sha256(convert_to('" +
-              world.bench.schema() + ".outbox:', 'UTF8') || '" + key +
+              world.database.schema() + ".outbox:', 'UTF8') || '" + key +
               "'::bytea), 'hex'), 16))::bit(64)::bigint)");
         };
     CHECK(is_free("a") == "f");
@@ -132,7 +140,7 @@ TEST_CASE("whoever puts to a key waits for a transaction that has, and not for t
         "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' "
         "AND "
         "NOT l.granted AND a.query LIKE '%" +
-        world.bench.schema() + "%'";
+        world.database.schema() + "%'";
     const auto deadline = std::chrono::steady_clock::now() + 60s;
     while (shared_postgres().value(waiting) == "0" && second_is_over.count() == 0 &&
            std::chrono::steady_clock::now() < deadline)
@@ -150,15 +158,15 @@ TEST_CASE("whoever puts to a key waits for a transaction that has, and not for t
 TEST_CASE("a key that is emptied while somebody puts to it is looked at again", "[outbox][postgres]") {
   PostgresWorld world;
   world.put("a", "1");
-  world.store.transact([&](Transaction& transaction) {
-    world.outbox.put(transaction, "a", "receipt", "2");
+  world.database.store().transact([&](Transaction& transaction) {
+    world.database.box().put(transaction, "a", "receipt", "2");
     CHECK(world.drain().delivered == 1);
     CHECK(world.drain().keys == 0);  // it is not asked about again and again
   });
   world.pass(500ms);
   CHECK(world.drain().delivered == 1);
   CHECK(world.receiver.payloads() == Texts{"1", "2"});
-  CHECK(shared_postgres().value("SELECT count(*) FROM " + world.bench.schema() + ".outbox_keys") == "0");
+  CHECK(shared_postgres().value("SELECT count(*) FROM " + world.database.schema() + ".outbox_keys") == "0");
 }
 
 TEST_CASE("an outbox works behind a pooler that shares connections between transactions",
@@ -166,19 +174,19 @@ TEST_CASE("an outbox works behind a pooler that shares connections between trans
   PostgresWorld world;
   Pgbouncer pooler(shared_postgres());
   PostgresStore store(pooler.conninfo("postgres"),
-                      {.schema = world.bench.schema(), .statements = Statements::unnamed});
-  PostgresOutbox outbox(store, {.schema = world.bench.schema()});
+                      {.schema = world.database.schema(), .statements = Statements::unnamed});
+  OutboxOf<PostgresOutbox> pooled(store, PostgresOutboxOptions{.schema = world.database.schema()});
   constexpr int writers = 3, each = 10;
   Threads threads;
   for (int writer = 0; writer < writers; ++writer)
     threads.start([&, writer] {
       for (int n = 0; n < each; ++n)
         store.transact([&](Transaction& transaction) {
-          outbox.put(transaction, "a", std::to_string(writer), std::to_string(n));
+          pooled.box.put(transaction, "a", std::to_string(writer), std::to_string(n));
         });
     });
   threads.join();
-  CHECK(world.relay(outbox, world.options()).drain(world.stop).delivered == writers * each);
+  CHECK(world.relay(pooled, world.options()).drain(world.stop).delivered == writers * each);
   std::int64_t before = 0;
   for (const OutboxMessage& message : world.receiver.messages) {
     CHECK(message.id > before);
@@ -218,9 +226,10 @@ TEST_CASE("an outbox without its tables, of a newer release or in another isolat
 TEST_CASE("serializable transactions put into an outbox that others relay", "[outbox][postgres]") {
   PostgresWorld world;
   PostgresStore store(shared_postgres().conninfo(),
-                      {.schema = world.bench.schema(), .isolation = Isolation::serializable});
+                      {.schema = world.database.schema(), .isolation = Isolation::serializable});
   world.put("a", "1");
-  store.transact([&](Transaction& transaction) { world.outbox.put(transaction, "a", "receipt", "2"); });
+  store.transact(
+      [&](Transaction& transaction) { world.database.box().put(transaction, "a", "receipt", "2"); });
   CHECK(world.drain().delivered == 2);
   CHECK(world.receiver.payloads() == Texts{"1", "2"});
 }

@@ -8,36 +8,41 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
-#include <tuple>
 #include <vector>
 
 #include <paidonce/recovery/worker.hpp>
 #include <paidonce/testing/instant_timer.hpp>
 #include <paidonce/testing/manual_clock.hpp>
 
+#include "outbox_world.hpp"
+
 namespace {
 
-/// On a clock that the test moves.
-class MemoryBench {
- public:
-  using Box = paidonce::MemoryOutbox<paidonce::ManualClock>;
+using namespace outbox_suite;
 
-  paidonce::TransactionalMemoryStore& store() { return store_; }
-  Box& outbox() { return outbox_; }
-  Box& keeping(paidonce::Duration time) {
-    keeping_ = std::make_unique<Box>(store_, clock_, time);
+/// On a clock that the test moves.
+class MemoryBench : public BenchOf<MemoryBench, TransactionalMemoryStore, MemoryOutbox<ManualClock>> {
+ public:
+  using Box = MemoryOutbox<ManualClock>;
+
+  TransactionalMemoryStore& store() { return store_; }
+  Box& box() { return outbox_.box; }
+  AnyOutbox& outbox() override { return outbox_; }
+  AnyOutbox& keeping(Duration time) override {
+    keeping_ = std::make_unique<OutboxOf<Box>>(store_, clock_, time);
     return *keeping_;
   }
-  void pass(paidonce::Duration time) { clock_.advance(time); }
+  void pass(Duration time) override { clock_.advance(time); }
 
  private:
-  paidonce::TransactionalMemoryStore store_{{.lock_timeout = std::chrono::seconds(60)}};
-  paidonce::ManualClock clock_;
-  Box outbox_{store_, clock_};
-  std::unique_ptr<Box> keeping_;
+  TransactionalMemoryStore store_{{.lock_timeout = std::chrono::seconds(60)}};
+  ManualClock clock_;
+  OutboxOf<Box> outbox_{store_, clock_};
+  std::unique_ptr<OutboxOf<Box>> keeping_;
 };
 
-using OutboxBenches = std::tuple<MemoryBench>;
+constexpr int benches = 1;
+std::unique_ptr<Bench> bench_of(int) { return std::make_unique<MemoryBench>(); }
 
 }  // namespace
 
@@ -45,24 +50,24 @@ using OutboxBenches = std::tuple<MemoryBench>;
 
 namespace {
 
-using namespace outbox_suite;
-using MemoryWorld = World<MemoryBench>;
+struct MemoryWorld : World {
+  MemoryWorld() : World(std::make_unique<MemoryBench>()), store(static_cast<MemoryBench&>(bench).store()) {}
+  TransactionalMemoryStore& store;
+};
 
 /// An outbox that cannot be reached so many times.
-struct Outage {
-  MemoryBench::Box& box;
-  int left = 0;
-  errc code = errc::store_unavailable;
-
-  std::vector<ClaimedKey> claim(ClaimId id, const ClaimLimits& most) {
-    if (left > 0 && left-- > 0) throw Error(code, "out of order");
-    return box.claim(id, most);
+class Outage : public OutboxOf<AnyOutbox&> {
+ public:
+  Outage(AnyOutbox& outbox, int times, errc code = errc::store_unavailable)
+      : OutboxOf(outbox), left_(times), code_(code) {}
+  std::vector<ClaimedKey> claim(ClaimId id, const ClaimLimits& most) override {
+    if (left_ > 0 && left_-- > 0) throw Error(code_, "out of order");
+    return OutboxOf::claim(id, most);
   }
-  std::size_t settle(ClaimId id, std::span<const SettledKey> keys) { return box.settle(id, keys); }
-  bool set_aside(std::int64_t, std::string_view, std::string_view) { return false; }
-  std::vector<StuckMessage> stuck(std::uint32_t, std::size_t) { return {}; }
-  OutboxBacklog backlog() { return {}; }
-  std::size_t erase_delivered(std::size_t) { return 0; }
+
+ private:
+  int left_;
+  const errc code_;
 };
 
 }  // namespace
@@ -140,7 +145,7 @@ TEST_CASE("what a failure said is kept, and not for ever long", "[relay]") {
 TEST_CASE("a relay that runs looks again at intervals, and outlasts an outage with growing pauses",
           "[relay]") {
   MemoryWorld world;
-  Outage outage{world.outbox, 3};
+  Outage outage(world.outbox, 3);
   std::vector<Duration> at;
   ManualClock clock = world.clock;
   const auto send = [&](const OutboxMessage& message) {
@@ -158,7 +163,7 @@ TEST_CASE("a relay that runs looks again at intervals, and outlasts an outage wi
 
 TEST_CASE("a relay passes on what no trying again mends", "[relay]") {
   MemoryWorld world;
-  Outage outage{world.outbox, 1, errc::store_corrupt};
+  Outage outage(world.outbox, 1, errc::store_corrupt);
   Relay relay(
       outage, [](const OutboxMessage&) {}, world.options(), InstantTimer(world.clock), world.clock);
   CHECK_THROWS_MATCHES(relay.run(world.stop), Error, has_code<Error>(errc::store_corrupt));
@@ -202,20 +207,16 @@ TEST_CASE("a claim that the commit left unsure runs out by itself", "[relay]") {
 
 TEST_CASE("a payment whose completing commit lost its reply is announced once", "[relay]") {
   MemoryWorld world;
-  OutboxStore announcing{world.store, world.outbox, [](const IdempotencyKey&, const Record& record) {
-                           return std::optional(Announcement{"a", "receipt", record.response});
-                         }};
-  IdempotencyGuard guard{announcing};
   for (const CommitFate fate : {CommitFate::reply_lost, CommitFate::fails}) {
     const std::string order = fate == CommitFate::fails ? "2" : "1";
-    const auto outcome = guard.execute(IdempotencyKey("shop", order), fingerprint(order), [&] {
+    const auto outcome = world.bench.announce(order, [&]() -> PaymentResult<std::string> {
       world.store.next_commit(fate);
-      return order;
+      return succeeded(std::string(" paid"));
     });
     CHECK(outcome.succeeded());
   }
   world.drain();
-  CHECK(world.receiver.payloads() == Texts{"1", "2"});
+  CHECK(world.receiver.payloads() == Texts{"1 paid", "2 paid"});
 }
 
 TEST_CASE("the receiver tells a repeat from another message under the same id", "[relay]") {
