@@ -1,6 +1,7 @@
 #include <paidonce/stores/combine/combiner.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -168,4 +169,45 @@ TEST_CASE("those that wait while a batch runs share the next one", "[combiner]")
   for (std::thread& thread : threads) thread.join();
   CHECK(largest == 3);  // two of "a" are never in one batch
   CHECK(combiner.counts().batches == 3);
+}
+
+TEST_CASE("a second lane is for what does not fit into the next batch of the first", "[combiner]") {
+  detail::Combiner<Add> combiner(2, 2);
+  Gate gate;
+  std::thread first([&] {
+    Add add("first");
+    combiner.run(add, [&](Batch, std::size_t) { gate.pass(); });
+  });
+  gate.await(1);
+  const auto execute = [&](Batch batch, std::size_t lane) {
+    for (Add* const each : batch) each->sum = static_cast<int>(10 * lane + batch.size());
+  };
+  Add a("a"), b("b");
+  std::thread second([&] { combiner.run(a, execute); });
+  while (combiner.queued() < 1 && a.sum == 0) std::this_thread::yield();
+  combiner.run(b, execute);  // while the first lane is held
+  second.join();
+  const auto so_far = combiner.counts();
+  gate.open();
+  first.join();
+  CHECK(a.sum == 12);
+  CHECK(b.sum == 12);
+  CHECK(so_far.batches == 2);
+}
+
+TEST_CASE("a lane that hangs keeps nobody waiting who comes later", "[combiner]") {
+  detail::Combiner<Add> combiner(2, 8);
+  Gate gate;
+  std::thread first([&] {
+    Add add("first");
+    combiner.run(add, [&](Batch, std::size_t) { gate.pass(); });
+  });
+  gate.await(1);
+  const auto later = std::chrono::steady_clock::now() + std::chrono::milliseconds(40);
+  while (std::chrono::steady_clock::now() < later) std::this_thread::yield();
+  Add add("later");
+  combiner.run(add, [](Batch batch, std::size_t) { batch[0]->sum = 1; });
+  CHECK(add.sum == 1);
+  gate.open();
+  first.join();
 }

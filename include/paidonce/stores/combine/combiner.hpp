@@ -1,11 +1,12 @@
 #pragma once
 // Operations of many callers, made in few round trips or commits. Callers queue what they want done; one of
 // them takes all that is queued, up to a batch, has it done, and tells the others. Batches of several lanes,
-// a connection each, run beside one another. One caller alone does its own operation at once: nobody lingers
-// for others who may not come.
+// a connection each, run beside one another where one batch is not enough. One caller alone does its own
+// operation at once: nobody lingers for others who may not come.
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -45,8 +46,8 @@ class CombinedOperation {
 template <class Operation>
 class Combiner {
  public:
-  /// Up to `lanes` batches at once, of at most `most` operations each; both at least 1. Nothing is allocated
-  /// after this.
+  /// Up to `lanes` batches at once, of at most `most` operations each; both at least 1. A second one runs
+  /// beside the first where `most` operations wait, or the first hangs. Nothing is allocated after this.
   Combiner(std::size_t lanes, std::size_t most) : most_(most), lanes_(lanes) {
     free_lanes_.reserve(lanes);
     for (std::size_t lane = lanes; lane-- > 0;) {
@@ -95,24 +96,40 @@ class Combiner {
  private:
   /// How often a leader lets others run, so that those whom the last batch answered can queue again.
   static constexpr int most_yields = 16;
+  /// Batches take a tenth of that, and commits on a slow disk a half.
+  static constexpr std::chrono::milliseconds hanging{20};
 
   struct Lane {
     std::vector<Operation*> batch = {};
     std::size_t last = 0;  // size of its last batch
   };
 
-  /// Leads at once where a lane is free.
+  /// Leads at once where a lane is free, and worth it.
   void queue(Operation& operation) noexcept {
     const std::lock_guard hold(mutex_);
-    if (!free_lanes_.empty()) {
-      operation.lane_ = free_lanes_.back();
-      free_lanes_.pop_back();
+    if (worth_a_lane(queued() + 1)) {
+      give_lane(operation);
       operation.state_.store(CombinedOperation::leading, std::memory_order_relaxed);
       return;
     }
     (first_ ? newest_->next_ : first_) = &operation;
     newest_ = &operation;
     queued_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  /// Under the mutex. Two lanes that share what would fit into one batch commit twice for the same, and were
+  /// measured to be half as fast: a further one is for what does not fit, or where all others hang.
+  bool worth_a_lane(std::size_t waiting) const noexcept {
+    if (free_lanes_.empty()) return false;
+    if (free_lanes_.size() == lanes_.size() || waiting >= most_) return true;
+    return std::chrono::steady_clock::now() - last_given_ > hanging;
+  }
+
+  /// Likewise.
+  void give_lane(CombinedOperation& leader) noexcept {
+    leader.lane_ = free_lanes_.back();
+    free_lanes_.pop_back();
+    last_given_ = std::chrono::steady_clock::now();
   }
 
   template <class Execute>
@@ -174,13 +191,12 @@ class Combiner {
     CombinedOperation* next_leader = nullptr;
     {
       const std::lock_guard hold(mutex_);
-      if (first_) {
+      free_lanes_.push_back(own.lane_);
+      if (first_ && worth_a_lane(queued())) {
         next_leader = first_;
         first_ = first_->next_;
-        next_leader->lane_ = own.lane_;
+        give_lane(*next_leader);
         queued_.fetch_sub(1, std::memory_order_relaxed);
-      } else {
-        free_lanes_.push_back(own.lane_);
       }
     }
     if (next_leader) wake(*next_leader, CombinedOperation::leading);
@@ -202,6 +218,7 @@ class Combiner {
   CombinedOperation* newest_ = nullptr;  // of these, where there are any
   std::vector<std::size_t> free_lanes_;
   std::vector<Lane> lanes_;
+  std::chrono::steady_clock::time_point last_given_ = {};
   std::atomic<std::size_t> queued_{0};
   std::atomic<std::uint64_t> batches_{0}, operations_{0};
 };
