@@ -14,8 +14,10 @@
 
 #include "fault/event.hpp"
 #include "support/catch.hpp"
+#include "support/tested_store.hpp"
 
 using namespace paidonce;
+using support::TestedStore;
 
 namespace {
 
@@ -80,7 +82,7 @@ const Fingerprint request = fingerprint("order-1001", "4.50", "EUR");
 
 template <class L>
 void one_of_64_runs_others_are_told() {
-  IdempotencyGuard guard(MemoryStore{}, L{}, SystemClock{});
+  IdempotencyGuard guard(TestedStore{}, L{}, SystemClock{});
   std::atomic<int> runs{0}, completed{0}, in_progress{0}, other{0};
   fault::Event answered;
   std::atomic<bool> all_answered{false};
@@ -108,7 +110,7 @@ void one_of_64_runs_others_are_told() {
 template <class L>
 void one_of_64_runs_others_wait() {
   WatchedLock<L> lock;
-  IdempotencyGuard guard(MemoryStore{}, lock, SystemClock{}, waits(std::chrono::minutes(5)));
+  IdempotencyGuard guard(TestedStore{}, lock, SystemClock{}, waits(std::chrono::minutes(5)));
   std::atomic<int> runs{0}, completed{0}, replayed{0}, other{0};
   on_threads(64, [&](int) {
     const auto outcome = guard.execute(key, request, [&]() -> std::string {
@@ -133,7 +135,7 @@ void one_of_64_runs_others_wait() {
 template <class L>
 void shut_down_ends_waits() {
   WatchedLock<L> lock;
-  IdempotencyGuard guard(MemoryStore{}, lock, SystemClock{}, waits(std::chrono::minutes(5)));
+  IdempotencyGuard guard(TestedStore{}, lock, SystemClock{}, waits(std::chrono::minutes(5)));
   std::atomic<int> runs{0}, completed{0}, shut{0}, other{0};
   fault::Event turned_away;
   std::atomic<bool> all_turned_away{false};
@@ -163,23 +165,24 @@ void shut_down_ends_waits() {
 }
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr int many_keys = 10'000;
+constexpr int many_in_memory = 10'000;
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-constexpr int many_keys = 10'000;
+constexpr int many_in_memory = 10'000;
 #else
-constexpr int many_keys = 100'000;
+constexpr int many_in_memory = 100'000;
 #endif
 #else
-constexpr int many_keys = 100'000;
+constexpr int many_in_memory = 100'000;
 #endif
+const int many_keys = support::tested_in_memory() ? many_in_memory : 300;
 
 /// Every key ten times, on eight threads that take each other's keys at the same time.
 template <class L>
 void every_key_runs_once(Duration wait) {
   constexpr int threads = 8, duplicates = 10;
-  IdempotencyGuard guard(MemoryStore{}, L{}, SystemClock{}, waits(wait));
-  std::vector<std::atomic<int>> runs(many_keys);
+  IdempotencyGuard guard(TestedStore{}, L{}, SystemClock{}, waits(wait));
+  std::vector<std::atomic<int>> runs(static_cast<std::size_t>(many_keys));
   std::atomic<int> next{0}, fresh{0}, replayed{0}, in_progress{0}, other{0};
   on_threads(threads, [&](int) {
     for (int call; (call = next++) < many_keys * duplicates;) {
@@ -231,8 +234,8 @@ TEST_CASE("of ten duplicates of each of many keys exactly one runs", "[fault][co
 }
 
 TEST_CASE("a wait that is too short ends in progress, with KeyedMutex and without", "[fault][concurrency]") {
-  IdempotencyGuard with(MemoryStore{}, KeyedMutex{}, SystemClock{});
-  IdempotencyGuard without(MemoryStore{}, NoLock{}, SystemClock{});
+  IdempotencyGuard with(TestedStore{}, KeyedMutex{}, SystemClock{});
+  IdempotencyGuard without(TestedStore{}, NoLock{}, SystemClock{});
   const auto check = [](auto& guard) {
     std::optional<Outcome<std::string>> inner;
     const auto outer = guard.execute(key, request, [&]() -> std::string {
@@ -285,7 +288,7 @@ class BadLine {
     dice_.seed(seed);
   }
 
-  MemoryStore below = {};
+  TestedStore below = {};
   std::atomic<int> losses{0};  ///< calls that were lost, or whose reply was
 
  private:
@@ -297,13 +300,15 @@ class BadLine {
 /// was reported paid stays so, and in the end every order is paid once.
 template <class L>
 void pay_on_a_bad_line(unsigned percent) {
-  constexpr int threads = 8, orders = many_keys / 50;
+  constexpr int threads = 8;
+  const int orders = support::tested_in_memory() ? many_keys / 50 : 50;
   BadLine store;
   ManualClock clock;
   GuardOptions options;
   options.heartbeat = false;
   IdempotencyGuard<BadLine&, L, ManualClock&> guard(store, L{}, clock, options);
-  std::vector<std::atomic<int>> charges(orders), reported(orders);
+  const auto count = static_cast<std::size_t>(orders);
+  std::vector<std::atomic<int>> charges(count), reported(count);
   std::atomic<int> wrong{0}, failures{0};
   const auto pay_order = [&](int order, bool throws) {
     const auto index = static_cast<std::size_t>(order);

@@ -18,8 +18,10 @@
 
 #include "fault/event.hpp"
 #include "support/catch.hpp"
+#include "support/tested_store.hpp"
 
 using namespace paidonce;
+using support::TestedStore;
 
 namespace {
 
@@ -66,7 +68,7 @@ void cancel_inside_the_callable(bool saves_a_checkpoint) {
   ManualClock clock;
   GuardOptions options;
   options.lease = std::chrono::seconds(30);
-  IdempotencyGuard<MemoryStore, L, ManualClock&> guard(MemoryStore{}, L{}, clock, options);
+  IdempotencyGuard<TestedStore, L, ManualClock&> guard(TestedStore{}, L{}, clock, options);
   const IdempotencyKey key("shop", "order-1");
   const Fingerprint request = fingerprint("order-1");
   fault::Event inside;
@@ -120,7 +122,7 @@ TEST_CASE("a thread cancelled inside the callable lets go of lock and heartbeat,
 TEST_CASE("a thread cancelled inside the callable frees the key for the same thread's next call",
           "[fault][unwind]") {
   ManualClock clock;
-  IdempotencyGuard guard(MemoryStore{}, KeyedMutex{}, clock);
+  IdempotencyGuard guard(TestedStore{}, KeyedMutex{}, clock);
   const IdempotencyKey outer("shop", "outer"), inner("shop", "inner");
   fault::Event inside;
   Thread thread([&] {
@@ -141,7 +143,7 @@ TEST_CASE("a thread cancelled inside the callable frees the key for the same thr
 
 TEST_CASE("a thread cancelled while it asks the provider settles nothing", "[fault][unwind]") {
   ManualClock clock;
-  IdempotencyGuard guard(MemoryStore{}, KeyedMutex{}, clock);
+  IdempotencyGuard guard(TestedStore{}, KeyedMutex{}, clock);
   const IdempotencyKey key("shop", "order-1");
   const Fingerprint request = fingerprint("order-1");
   REQUIRE(guard.execute(key, request, []() -> std::string { throw std::runtime_error("lost"); }).status() ==
@@ -204,7 +206,7 @@ TEST_CASE("a thread cancelled in a try is not kept from it by those that would f
 
 TEST_CASE("a thread of a batch that is cancelled leaves its payment to the store, and the others to the rest",
           "[fault][unwind]") {
-  IdempotencyGuard guard(MemoryStore{});
+  IdempotencyGuard guard(TestedStore{});
   const pthread_t caller = pthread_self();
   pthread_t helper{};
   fault::Event inside;
@@ -239,7 +241,7 @@ TEST_CASE("a thread of a batch that is cancelled leaves its payment to the store
 }
 
 TEST_CASE("a batch whose caller is cancelled ends when what runs is finished", "[fault][unwind]") {
-  IdempotencyGuard guard(MemoryStore{});
+  IdempotencyGuard guard(TestedStore{});
   const auto key_of = [](int payment) { return IdempotencyKey("shop", std::to_string(payment)); };
   fault::Event callers, helpers, unwinding;
   struct Notes {

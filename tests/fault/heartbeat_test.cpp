@@ -13,8 +13,10 @@
 
 #include "fault/event.hpp"
 #include "support/catch.hpp"
+#include "support/tested_store.hpp"
 
 using namespace paidonce;
+using support::TestedStore;
 
 namespace {
 
@@ -56,7 +58,7 @@ class SpyStore {
     return !all.empty() && all.front().expected == 0;
   }
 
-  MemoryStore below = {};
+  TestedStore below = {};
   fault::Event renewed;
   Hook before_replace = {}, after_replace = {};
 
@@ -302,7 +304,7 @@ TEST_CASE("a result is not written over another attempt", "[fault][heartbeat]") 
   ManualClock clock;
   GuardOptions options;
   options.heartbeat = false;
-  IdempotencyGuard<MemoryStore, NoLock, ManualClock&> guard(MemoryStore{}, NoLock{}, clock, options);
+  IdempotencyGuard<TestedStore, NoLock, ManualClock&> guard(TestedStore{}, NoLock{}, clock, options);
   std::optional<Outcome<std::string>> second;
   const auto first = guard.execute(key, request, [&](Attempt& attempt) -> PaymentResult<std::string> {
     CHECK(!attempt.lease_lost());
@@ -330,7 +332,7 @@ TEST_CASE("whoever finds a lease over answers in doubt, and the late holder comp
   ManualClock clock;
   GuardOptions options;
   options.heartbeat = false;
-  IdempotencyGuard<MemoryStore, KeyedMutex, ManualClock&> guard(MemoryStore{}, KeyedMutex{}, clock, options);
+  IdempotencyGuard<TestedStore, KeyedMutex, ManualClock&> guard(TestedStore{}, KeyedMutex{}, clock, options);
   std::optional<Outcome<std::string>> second;
   const auto first = guard.execute(key, request, [&](Attempt&) -> PaymentResult<std::string> {
     clock.advance(options.lease);

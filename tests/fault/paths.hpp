@@ -122,7 +122,7 @@ inline constexpr std::array paths = {
 enum class LateWrites { before_the_next_call, after_it };
 
 /// One call under faults, and the calls after it. What is wrong is collected, as text.
-template <class L = KeyedMutex, class S = MemoryStore>
+template <class L = KeyedMutex, class S = TestedStore>
 class Trial {
  public:
   explicit Trial(const Path& path) : path_(path), world(options(path)) {

@@ -44,7 +44,7 @@ RecoveryOptions one_at_a_time() {
   return options;
 }
 
-using Store = FaultStore<MemoryStore>;
+using Store = FaultStore<TestedStore>;
 using Guard = IdempotencyGuard<Store&, KeyedMutex, ManualClock>;
 
 /// A store with one payment of each kind that recovery meets, as a process left it that is dead.
@@ -90,7 +90,7 @@ struct Left {
   }
 
   ManualClock clock;
-  Store store{MemoryStore{}};
+  Store store{TestedStore{}};
   std::map<std::string, int> asked;
 };
 
@@ -137,8 +137,8 @@ TEST_CASE("recovery that dies at any call to the store changes nothing that the 
 TEST_CASE("recovery asks about each payment once a round, and pays none", "[fault][recovery]") {
   constexpr int count = 500;
   ManualClock clock;
-  MemoryStore store;
-  IdempotencyGuard<MemoryStore&, KeyedMutex, ManualClock> guard(store, KeyedMutex(), clock, options());
+  TestedStore store;
+  IdempotencyGuard<TestedStore&, KeyedMutex, ManualClock> guard(store, KeyedMutex(), clock, options());
   int runs = 0;
   for (int i = 0; i < count; ++i)
     static_cast<void>(guard.execute(key(std::to_string(i)), request, [&]() -> Text {
@@ -174,13 +174,13 @@ TEST_CASE("recovery asks about each payment once a round, and pays none", "[faul
 TEST_CASE("two recoverers and payments on one store charge nobody twice", "[fault][recovery][threads]") {
   constexpr int keys = 120, payers = 3;
   ManualClock clock;
-  MemoryStore store;
+  TestedStore store;
   std::mutex mutex;
   std::map<std::string, int> charges;  // the provider's ledger
   std::atomic<int> told_paid{0}, told_wrong{0}, open_payers{payers}, rounds{0};
 
   const auto pay_all = [&](unsigned seed) {
-    IdempotencyGuard<MemoryStore&, KeyedMutex, ManualClock> guard(store, KeyedMutex(), clock, options());
+    IdempotencyGuard<TestedStore&, KeyedMutex, ManualClock> guard(store, KeyedMutex(), clock, options());
     std::minstd_rand random(seed);
     for (int i = 0; i < keys * 3; ++i) {
       const IdempotencyKey of = key(std::to_string(random() % keys));
@@ -213,7 +213,7 @@ TEST_CASE("two recoverers and payments on one store charge nobody twice", "[faul
     --open_payers;
   };
   const auto recover_on = [&] {
-    IdempotencyGuard<MemoryStore&, KeyedMutex, ManualClock> guard(store, KeyedMutex(), clock, options());
+    IdempotencyGuard<TestedStore&, KeyedMutex, ManualClock> guard(store, KeyedMutex(), clock, options());
     RecoveryOptions rules = one_at_a_time();
     rules.concurrency = 2;
     rules.batch = 16;
@@ -263,8 +263,8 @@ TEST_CASE("two recoverers and payments on one store charge nobody twice", "[faul
 TEST_CASE("a question that hangs, throws or is answered with nonsense delays its own payment alone",
           "[fault][recovery][threads]") {
   ManualClock clock;
-  MemoryStore store(MemoryStoreOptions{.max_record_bytes = 1000});
-  IdempotencyGuard<MemoryStore&, KeyedMutex, ManualClock> guard(store, KeyedMutex(), clock, options());
+  TestedStore store(MemoryStoreOptions{.max_record_bytes = 1000});
+  IdempotencyGuard<TestedStore&, KeyedMutex, ManualClock> guard(store, KeyedMutex(), clock, options());
   std::vector<std::string> texts = {"hangs", "throws", "throws no exception", "says it was not executed",
                                     "says too much"};
   for (int i = 0; i < 20; ++i) texts.push_back(std::to_string(i));
@@ -317,8 +317,8 @@ TEST_CASE("a question that hangs, throws or is answered with nonsense delays its
 
 TEST_CASE("a holder that dies late is given as much time as one that died at once", "[fault][recovery]") {
   ManualClock clock;
-  MemoryStore store;
-  IdempotencyGuard<MemoryStore&, KeyedMutex, ManualClock> guard(store, KeyedMutex(), clock, options());
+  TestedStore store;
+  IdempotencyGuard<TestedStore&, KeyedMutex, ManualClock> guard(store, KeyedMutex(), clock, options());
   static_cast<void>(guard.execute(key("a"), request, []() -> Text { throw std::runtime_error("no reply"); }));
   std::atomic<bool> dead{false};
   RecoveryOptions rules = one_at_a_time();

@@ -14,8 +14,11 @@
 
 #include "fault/file_world.hpp"
 #include "fault/record_watch.hpp"
+#include "support/tested_store.hpp"
 
 namespace fault {
+
+using support::TestedStore;
 
 /// A host's handle on its store. The host dies at a chosen call, or whenever it is told to; a dead one reads
 /// and writes nothing.
@@ -119,19 +122,19 @@ class HostStore {
 
 /// A store that several hosts share, and that outlives them.
 struct SharedMemory {
-  using Inner = MemoryStore;
+  using Inner = TestedStore;
   static constexpr int hosts = 2;
 
-  MemoryStore store{MemoryStoreOptions{.shards = 4}};
+  TestedStore store{MemoryStoreOptions{.shards = 4}};
 
   struct Opened {
-    MemoryStore* store;
+    TestedStore* store;
     FaultPlan plan;
-    MemoryStore& inner() { return *store; }
+    TestedStore& inner() { return *store; }
   };
   std::unique_ptr<Opened> open() { return std::make_unique<Opened>(Opened{&store, {}}); }
   void crash(std::uint64_t) {}
-  static void compact(MemoryStore&) {}
+  static void compact(TestedStore&) {}
 };
 
 /// One host with a directory of its own. When it dies the power may go, too.

@@ -13,9 +13,12 @@
 #include <paidonce/testing/fault_store.hpp>
 #include <paidonce/testing/manual_clock.hpp>
 
+#include "support/tested_store.hpp"
+
 namespace fault {
 
 using namespace paidonce;
+using support::TestedStore;
 
 /// Throws at the nth step from when it was set, `times` times.
 class Tripwire {
@@ -142,12 +145,12 @@ class Ledger {
 };
 
 /// A store that is far away: the guard does not read it before it locks.
-struct RemoteStore : MemoryStore {
-  using MemoryStore::MemoryStore;
+struct RemoteStore : TestedStore {
+  using TestedStore::TestedStore;
   static constexpr bool local_find = false;
 };
 
-template <class L = KeyedMutex, class S = MemoryStore>
+template <class L = KeyedMutex, class S = TestedStore>
 struct World {
   explicit World(GuardOptions options) : guard(store, lock, clock, options) {}
 

@@ -145,7 +145,7 @@ TEST_CASE("an attempt that broke off is resumed from its checkpoint", "[attempt]
 }
 
 TEST_CASE("a duplicate that may wait gets the result of the running attempt", "[guard][wait]") {
-  MemoryStore store;
+  TestedStore store;
   TellingLock lock;
   IdempotencyGuard guard(store, lock);
   std::thread duplicate;
@@ -162,11 +162,11 @@ TEST_CASE("a duplicate that may wait gets the result of the running attempt", "[
 }
 
 TEST_CASE("without a lock that queues a waiting duplicate polls the record", "[guard][wait]") {
-  MemoryStore store;
+  TestedStore store;
   IdempotencyGuard guard(store, NoLock());
   Gate polled;
   struct Watching {
-    MemoryStore* store;
+    TestedStore* store;
     Gate* polled;
     int finds = 0;
     std::optional<Record> find(const IdempotencyKey& of) {
@@ -220,7 +220,7 @@ TEST_CASE("nobody waits past the deadline that they gave", "[guard][wait]") {
 }
 
 TEST_CASE("a shutdown ends waits at once and lets the running payment finish", "[guard][wait]") {
-  MemoryStore store;
+  TestedStore store;
   TellingLock lock;
   IdempotencyGuard guard(store, lock);
   std::promise<errc> told;
@@ -279,7 +279,7 @@ TEST_CASE("observers are told each thing once", "[guard][observer]") {
 
 TEST_CASE("a store that proves a holder dead lets others recover at once", "[guard][doubt]") {
   struct Restarted {
-    MemoryStore* store;
+    TestedStore* store;
     std::uint64_t dead;
     std::optional<Record> find(const IdempotencyKey& of) { return store->find(of); }
     std::optional<Record> insert(const IdempotencyKey& of, const Record& record) {
@@ -308,7 +308,7 @@ TEST_CASE("a store that proves a holder dead lets others recover at once", "[gua
 
 TEST_CASE("a payment whose begin took longer than its lease to store is not started", "[guard]") {
   struct Slow {
-    MemoryStore* store;
+    TestedStore* store;
     bool lose_first_reply;
     int inserts = 0;
     std::optional<Record> find(const IdempotencyKey& of) { return store->find(of); }
@@ -333,7 +333,7 @@ TEST_CASE("a payment whose begin took longer than its lease to store is not star
 
 TEST_CASE("a store that cannot tell whether a holder is gone loses nothing", "[guard][doubt]") {
   struct Confused {
-    MemoryStore* store;
+    TestedStore* store;
     bool refuse_once = false;
     std::optional<Record> find(const IdempotencyKey& of) { return store->find(of); }
     std::optional<Record> insert(const IdempotencyKey& of, const Record& record) {
@@ -385,7 +385,7 @@ TEST_CASE("a clock that fails after the payment loses no result", "[guard]") {
       return SystemClock().now();
     }
   };
-  MemoryStore store;
+  TestedStore store;
   Failing clock;
   IdempotencyGuard guard(store, NoLock(), clock);
   const auto outcome = guard.execute(key(), request, [&] {
@@ -398,7 +398,7 @@ TEST_CASE("a clock that fails after the payment loses no result", "[guard]") {
 
 TEST_CASE("a result that the store has no room for is in doubt there too, and the caller has it",
           "[guard][doubt]") {
-  MemoryStore store(MemoryStoreOptions{.max_record_bytes = 100});
+  TestedStore store(MemoryStoreOptions{.max_record_bytes = 100});
   IdempotencyGuard guard(store, NoLock());
   const std::string receipt(200, 'r');
   const auto outcome = guard.execute(key(), request, [&] { return receipt; });

@@ -359,7 +359,7 @@ namespace {
 
 /// Lets a test do something before each replace that would write a given state.
 struct Meddled {
-  MemoryStore* store;
+  TestedStore* store;
   std::function<void(const Record&)> before_replace = {};
   std::optional<Record> find(const IdempotencyKey& of) { return store->find(of); }
   std::optional<Record> insert(const IdempotencyKey& of, const Record& record) {
@@ -372,7 +372,7 @@ struct Meddled {
 };
 
 /// Moves the record on, as its holder's heartbeat or another attempt does.
-void move_on(MemoryStore& store) {
+void move_on(TestedStore& store) {
   Record there = store.find(key()).value();
   const Version seen = there.version++;
   if (!store.replace(key(), seen, there)) throw std::logic_error("nobody else is here");

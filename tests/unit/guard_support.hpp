@@ -7,10 +7,13 @@
 #include <paidonce/paidonce.hpp>
 #include <paidonce/testing/manual_clock.hpp>
 
+#include "support/tested_store.hpp"
+
 namespace guard_tests {
 
 using namespace paidonce;
 using namespace std::chrono_literals;
+using support::TestedStore;
 
 using Text = PaymentResult<std::string>;
 
@@ -33,10 +36,10 @@ struct World {
     if (outcome.status() != Status::in_doubt) throw std::logic_error("it was to be in doubt");
   }
 
-  MemoryStore store;
+  TestedStore store;
   ManualClock clock;
   O observer;
-  IdempotencyGuard<MemoryStore&, L, ManualClock, O> guard;
+  IdempotencyGuard<TestedStore&, L, ManualClock, O> guard;
 };
 
 /// A payment that must not run.

@@ -89,7 +89,7 @@ TEST_CASE("a key that comes back with another request is refused in every state"
 TEST_CASE("a key that comes back with another request while it runs is refused", "[guard]") {
   World<NoLock> world;
   (void)world.guard.execute(key(), request, [&] {
-    MemoryStore& store = world.store;
+    TestedStore& store = world.store;
     IdempotencyGuard other(store, NoLock(), world.clock);
     CHECK(other.execute(key(), other_request, never).status() == Status::key_reused);
     CHECK(other.execute(key(), request, never).status() == Status::in_progress);
@@ -309,17 +309,17 @@ TEST_CASE("a guard that shuts down refuses new calls", "[guard]") {
 }
 
 TEST_CASE("lvalues are referred to, rvalues are moved in", "[guard]") {
-  MemoryStore store;
+  TestedStore store;
   KeyedMutex lock;
   ManualClock clock;
   IdempotencyGuard referring(store, lock, clock);
   static_assert(
-      std::is_same_v<decltype(referring), IdempotencyGuard<MemoryStore&, KeyedMutex&, ManualClock&>>);
+      std::is_same_v<decltype(referring), IdempotencyGuard<TestedStore&, KeyedMutex&, ManualClock&>>);
   CHECK(&referring.store() == &store);
-  IdempotencyGuard owning{MemoryStore{}, KeyedMutex{}, GuardOptions{}};
-  static_assert(std::is_same_v<decltype(owning), IdempotencyGuard<MemoryStore>>);
+  IdempotencyGuard owning{TestedStore{}, KeyedMutex{}, GuardOptions{}};
+  static_assert(std::is_same_v<decltype(owning), IdempotencyGuard<TestedStore>>);
   static_assert(!std::is_move_constructible_v<decltype(owning)>);
-  IdempotencyGuard<MemoryStore> named{MemoryStore{}, GuardOptions{.wait = 1s}};
+  IdempotencyGuard<TestedStore> named{TestedStore{}, GuardOptions{.wait = 1s}};
   (void)referring.execute(key(), request, [] { return succeeded("paid"); });
   CHECK(store.find(key()).has_value());
   CHECK(referring.find(key()) == store.find(key()));

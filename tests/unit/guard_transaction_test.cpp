@@ -14,13 +14,14 @@
 #include <paidonce/testing/transactional_store.hpp>
 
 #include "support/catch.hpp"
+#include "support/tested_bank.hpp"
 
 using namespace paidonce;
 using support::has_code;
 
 namespace {
 
-using Bank = TransactionalMemoryStore;
+using Bank = support::TestedBank;
 using Transaction = Bank::Transaction;
 
 const IdempotencyKey key("bank", "transfer-1");

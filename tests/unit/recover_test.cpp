@@ -90,7 +90,7 @@ void abandon(World<>& world, const IdempotencyKey& of) {
 
 /// Takes no release.
 struct Refusing {
-  MemoryStore& store;
+  TestedStore& store;
   std::optional<Record> find(const IdempotencyKey& of) { return store.find(of); }
   std::optional<Record> insert(const IdempotencyKey& of, const Record& record) {
     return store.insert(of, record);
@@ -104,7 +104,7 @@ struct Refusing {
 
 /// Throws what is no exception.
 struct Odd {
-  MemoryStore& store;
+  TestedStore& store;
   std::optional<Record> find(const IdempotencyKey&) { throw 7; }
   std::optional<Record> insert(const IdempotencyKey& of, const Record& record) {
     return store.insert(of, record);

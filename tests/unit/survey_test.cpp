@@ -1,7 +1,6 @@
 // Surveys: amounts that are read and those that are not, sums, what is stuck, pages, stops.
 
 #include <paidonce/recovery/survey.hpp>
-#include <paidonce/stores/memory.hpp>
 #include <paidonce/testing/archetypes.hpp>
 
 #include <cstddef>
@@ -15,8 +14,10 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/tested_store.hpp"
 
 using namespace paidonce;
+using support::TestedStore;
 
 namespace {
 
@@ -35,13 +36,13 @@ Record record_of(State state, std::string amount = {}) {
   return record;
 }
 
-MemoryStore store_of(const std::vector<Record>& records) {
-  MemoryStore store;
+TestedStore store_of(const std::vector<Record>& records) {
+  TestedStore store;
   for (std::size_t i = 0; i < records.size(); ++i) REQUIRE_FALSE(store.insert(key(i), records[i]));
   return store;
 }
 
-MemoryStore store_of(State state, const std::vector<std::string>& amounts) {
+TestedStore store_of(State state, const std::vector<std::string>& amounts) {
   std::vector<Record> records;
   for (const std::string& amount : amounts) records.push_back(record_of(state, amount));
   return store_of(records);
@@ -69,7 +70,7 @@ std::string sum_of(const std::vector<std::string>& amounts) {
 
 /// Counts what is asked of it.
 struct CountingStore {
-  MemoryStore& store;
+  TestedStore& store;
   std::vector<ScanFilter> filters = {};
 
   std::optional<Record> find(const IdempotencyKey& key) { return store.find(key); }
@@ -163,7 +164,7 @@ TEST_CASE("a sum that needs more than 38 digits says so, for good", "[recovery][
 }
 
 TEST_CASE("a survey adds up what each state comes to in each currency", "[recovery][survey]") {
-  MemoryStore store = store_of({
+  TestedStore store = store_of({
       record_of(State::succeeded, "4.50 EUR"),
       record_of(State::succeeded, "0.50 EUR"),
       record_of(State::succeeded, "300 JPY"),
@@ -195,7 +196,7 @@ TEST_CASE("a survey adds up what each state comes to in each currency", "[recove
 }
 
 TEST_CASE("a survey of nothing has nothing", "[recovery][survey]") {
-  MemoryStore store;
+  TestedStore store;
   const Survey survey = paidonce::survey(store, at(5));
   CHECK(survey.finished);
   CHECK(survey.records() == 0);
@@ -207,7 +208,7 @@ TEST_CASE("a survey of nothing has nothing", "[recovery][survey]") {
 
 TEST_CASE("an overflow is told in its currency alone", "[recovery][survey]") {
   const std::string most(38, '9');
-  MemoryStore store = store_of(State::succeeded, {most + " AAA", "1 AAA", "1 BBB"});
+  TestedStore store = store_of(State::succeeded, {most + " AAA", "1 AAA", "1 BBB"});
   const StateSurvey state = paidonce::survey(store, at(0)).of(State::succeeded);
   REQUIRE(state.totals.size() == 2);
   CHECK(state.totals[0].records == 2);
@@ -218,7 +219,7 @@ TEST_CASE("an overflow is told in its currency alone", "[recovery][survey]") {
 TEST_CASE("made-up currencies do not fill the memory", "[recovery][survey]") {
   std::vector<std::string> amounts;
   for (std::size_t i = 0; i < 2'000; ++i) amounts.push_back("1 C" + std::to_string(i));
-  MemoryStore store = store_of(State::declined, amounts);
+  TestedStore store = store_of(State::declined, amounts);
   const StateSurvey state = paidonce::survey(store, at(0)).of(State::declined);
   CHECK(state.records == 2'000);
   CHECK(state.totals.size() == detail::StateTally::most_currencies);
@@ -243,7 +244,7 @@ TEST_CASE("a survey finds what is stuck, and since when", "[recovery][survey]") 
   records[5].created_at = records[5].updated_at = at(1);
   records[6].state = State::released;
   records[6].created_at = records[6].updated_at = at(2);
-  MemoryStore store = store_of(records);
+  TestedStore store = store_of(records);
 
   for (const bool only_unfinished : {false, true}) {
     const Survey survey =
@@ -268,7 +269,7 @@ TEST_CASE("what a sweep may erase counts as expired", "[recovery][survey]") {
     records.push_back(record_of(state));
   records.push_back(record_of(State::released));
   records.back().checkpoint = "a step";
-  MemoryStore store = store_of(records);
+  TestedStore store = store_of(records);
   CHECK(paidonce::survey(store, at(89'999)).expired == 0);
   const Survey survey = paidonce::survey(store, at(90'000));
   CHECK(survey.expired == 3);
@@ -290,7 +291,7 @@ TEST_CASE("ages of any times are held within bounds", "[recovery][survey]") {
 TEST_CASE("pages of any size come to the same survey", "[recovery][survey]") {
   std::vector<std::string> amounts;
   for (std::size_t i = 0; i < 100; ++i) amounts.push_back(std::to_string(i) + ".25 EUR");
-  MemoryStore store = store_of(State::succeeded, amounts);
+  TestedStore store = store_of(State::succeeded, amounts);
   for (const std::size_t page : {1U, 3U, 99U, 100U, 101U, 1000U}) {
     CountingStore counting{store};
     std::vector<std::size_t> told;
@@ -307,7 +308,7 @@ TEST_CASE("pages of any size come to the same survey", "[recovery][survey]") {
 }
 
 TEST_CASE("the survey of the unfinished asks for nothing else", "[recovery][survey]") {
-  MemoryStore store;
+  TestedStore store;
   CountingStore counting{store};
   (void)survey_unfinished(counting, at(0));
   REQUIRE(counting.filters.size() == 1);
@@ -315,7 +316,7 @@ TEST_CASE("the survey of the unfinished asks for nothing else", "[recovery][surv
 }
 
 TEST_CASE("a survey ends at its limit, and when it is stopped", "[recovery][survey]") {
-  MemoryStore store = store_of(State::succeeded, std::vector<std::string>(100, "1 EUR"));
+  TestedStore store = store_of(State::succeeded, std::vector<std::string>(100, "1 EUR"));
   const Survey limited = paidonce::survey(store, at(0), {.page = 30, .limit = 50});
   CHECK(limited.records() == 50);
   CHECK_FALSE(limited.finished);
@@ -334,7 +335,7 @@ TEST_CASE("a survey ends at its limit, and when it is stopped", "[recovery][surv
 }
 
 TEST_CASE("a survey without a page or a limit is refused", "[recovery][survey]") {
-  MemoryStore store;
+  TestedStore store;
   CHECK_THROWS_MATCHES(paidonce::survey(store, at(0), {.page = 0}), Error,
                        support::has_code<Error>(errc::invalid_options));
   CHECK_THROWS_MATCHES(survey_unfinished(store, at(0), {.limit = 0}), Error,

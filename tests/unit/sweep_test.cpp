@@ -8,13 +8,14 @@
 #include <thread>
 #include <vector>
 
-#include <paidonce/stores/memory.hpp>
 #include <paidonce/testing/instant_timer.hpp>
 
 #include "support/catch.hpp"
+#include "support/tested_store.hpp"
 
 using namespace paidonce;
 using namespace std::chrono_literals;
+using support::TestedStore;
 
 namespace {
 
@@ -46,7 +47,7 @@ struct Told {
   }
 
   ManualClock clock;
-  MemoryStore store = {};
+  TestedStore store = {};
   std::function<std::size_t(Timestamp, std::size_t)> answer = {};
   std::vector<Call> calls = {};
 };
