@@ -252,7 +252,7 @@ struct Shop : Build {
     return pay_order(guard(), this->orders, number, charging(), call());
   }
   Outcome<std::string> pay_or_ask(std::string_view number = "o") {
-    return pay_order(guard(), this->orders, number, charging(), asking(number, "payment"), call());
+    return pay_order(guard(), this->orders, number, charging(), asking(), call());
   }
   Outcome<std::string> refund(const char* id, const char* amount, std::string_view number = "o") {
     return refund_order(guard(), this->orders, number, id, Money::parse(amount, "EUR"), giving_back(),
@@ -260,7 +260,7 @@ struct Shop : Build {
   }
   Outcome<std::string> refund_or_ask(const char* id, const char* amount, std::string_view number = "o") {
     return refund_order(guard(), this->orders, number, id, Money::parse(amount, "EUR"), giving_back(),
-                        asking(number, id), call());
+                        asking(), call());
   }
 
   auto ask_ledger() {
@@ -285,12 +285,8 @@ struct Shop : Build {
       });
     };
   }
-  auto asking(std::string_view number, std::string_view what) {
-    return [this, number, what](const Record& record) {
-      const OrderKey key = what == "payment" ? OrderKey::of_payment(number, order(number).payment)
-                                             : OrderKey::of_refund(number, what);
-      return ledger.ask(provider_key(key.key(), record.created_at));
-    };
+  auto asking() {
+    return [this](const Doubt& doubt) { return ledger.ask(doubt.provider_key()); };
   }
 };
 

@@ -24,6 +24,7 @@
 #include <paidonce/orders/order_repository.hpp>
 #include <paidonce/orders/rules.hpp>
 #include <paidonce/outcome.hpp>
+#include <paidonce/recovery/doubt.hpp>
 
 namespace paidonce::inline v1 {
 
@@ -264,8 +265,15 @@ Outcome<R> run_order_call(OrderCall<Guard, Orders>& call, Guard& guard, const Fi
   const auto execute = [&]() -> Outcome<R> {
     if constexpr (std::is_same_v<Reconcile, NoReconcile>)
       return guard.execute(call.key(), fingerprint, pay, options);
-    else
-      return guard.execute(call.key(), fingerprint, pay, reconcile, options);
+    else {
+      static_assert(std::is_invocable_r_v<PaymentResult<R>, Reconcile&, const Doubt&>,
+                    "paidonce: the function that asks about an order's payment or refund takes const Doubt& "
+                    "and returns PaymentResult<R> with the R of the payment");
+      const auto ask = [&](const Record& record) -> PaymentResult<R> {
+        return reconcile(Doubt{call.key(), record, Duration(0), protocol::Holder::may_live, 1});
+      };
+      return guard.execute(call.key(), fingerprint, pay, ask, options);
+    }
   };
   try {
     Outcome<R> outcome = execute();

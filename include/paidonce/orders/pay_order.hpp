@@ -29,7 +29,8 @@ Outcome<pay_order_t<Pay>> pay_order(Guard& guard, Orders& orders, std::string_vi
 }  // namespace detail
 
 /// Pays the order, or says why not. `pay` is `(Attempt&, const Order&)` and returns `R` or
-/// `PaymentResult<R>`, as for `IdempotencyGuard::execute`; `reconcile` is `PaymentResult<R>(const Record&)`.
+/// `PaymentResult<R>`, as for `IdempotencyGuard::execute`; `reconcile` is `PaymentResult<R>(const Doubt&)`,
+/// as for `recover`: ask the provider about `doubt.provider_key()`, and about nothing else of the order.
 ///
 /// | outcome        | and the order                                                                        |
 /// | -------------- | ------------------------------------------------------------------------------------ |

@@ -35,7 +35,7 @@ Outcome<refund_order_t<GiveBack>> refund_order(Guard& guard, Orders& orders, con
 
 /// Gives `amount` of an order back, or says why not. `id` names this refund among those of the order: the
 /// same id is the same refund, whoever asks how often. `give_back` is `(Attempt&, const Order&, const
-/// Refund&)` and returns `R` or `PaymentResult<R>`; `reconcile` is `PaymentResult<R>(const Record&)`.
+/// Refund&)` and returns `R` or `PaymentResult<R>`; `reconcile` is `PaymentResult<R>(const Doubt&)`.
 ///
 /// The amount is spoken for (`RefundState::reserved`) before any money moves, in one step with the check that
 /// what was given back, what is spoken for and this come to no more than was paid. It becomes free again only
