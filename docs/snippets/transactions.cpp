@@ -48,7 +48,7 @@ TEST_CASE("a booking and its record commit together", "[docs][sqlite]") {
         "INSERT INTO accounts VALUES ('ada', 100), ('ben', 0)");
   });
   IdempotencyGuard guard{store};
-  const auto transfer = [&](const char* id) {
+  const auto transfer = [&](const std::string& id) {
     // [transfer]
     return guard.execute_in_transaction(
         IdempotencyKey{"bank", id}, fingerprint(id, "70", "EUR", "ada", "ben"),
