@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <span>
 #include <string>
 #include <string_view>
@@ -144,6 +145,15 @@ class PostgresBatch {
     return static_cast<std::size_t>(place - operations.begin());
   }
 
+  /// A record that cannot be read, damaged or of a newer release, concerns none of the others.
+  static void read_record(PostgresOperation& operation, const PostgresResult& result, int row, int first) {
+    try {
+      operation.found = record_of(result.get(), row, first);
+    } catch (const Error&) {
+      operation.failure = std::current_exception();
+    }
+  }
+
   void read_inserts(const PostgresResult& result, List& open) {
     told_.assign(inserts_.size(), 0);
     for (int row = 0; row < result.rows(); ++row) {
@@ -151,7 +161,7 @@ class PostgresBatch {
       told_[place] = 1;
       inserts_[place]->found.reset();
       if (field_of(result.get(), row, 0) != std::string_view("\1", 1))
-        inserts_[place]->found = record_of(result.get(), row, 1);
+        read_record(*inserts_[place], result, row, 1);
     }
     for (std::size_t i = 0; i < inserts_.size(); ++i)
       if (!told_[i]) open.push_back(inserts_[i]);
@@ -164,7 +174,7 @@ class PostgresBatch {
   void read_finds(const PostgresResult& result) {
     for (PostgresOperation* const each : finds_) each->found.reset();
     for (int row = 0; row < result.rows(); ++row)
-      finds_[place_of(finds_, field_of(result.get(), row, 0))]->found = record_of(result.get(), row, 0);
+      read_record(*finds_[place_of(finds_, field_of(result.get(), row, 0))], result, row, 0);
   }
 
   const PostgresStatements& sql_;

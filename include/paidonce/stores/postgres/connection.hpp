@@ -111,7 +111,7 @@ class PostgresConnection {
   /// for each. Throws `store_unavailable` where they did not come, with the connection closed: then nothing
   /// is known. No statement at all is a sign of life.
   PostgresAnswers run(std::span<const PostgresRequest> requests, PostgresDeadline deadline) {
-    if (!connection_) throw lost();
+    if (!connection_ || in_exchange_) throw lost();  // answers of an exchange that broke off are not ours
     in_exchange_ = true;  // until everything has come: an exception leaves it so, and the connection unusable
     enter_pipeline();
     const bool replans = plans_are_old();

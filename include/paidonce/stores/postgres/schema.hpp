@@ -100,7 +100,7 @@ inline void migrate(PostgresConnection& connection, const PostgresStoreOptions& 
     }
     return std::move(answers.results[0]);
   };
-  run("BEGIN", none);
+  run("BEGIN ISOLATION LEVEL READ COMMITTED", none);  // who waited for the lock sees what was made meanwhile
   // The number is this library's own, and the schema's: "paidonce", and a hash of its name.
   PostgresParameters schema, versions;
   schema.bytes(options.schema);
