@@ -1,4 +1,4 @@
-// Orders through the guard: apart from their payments, beside them in one database, and beside them unseen.
+// Orders through the guard: apart from their payments, and beside them in one database.
 
 #include <atomic>
 #include <mutex>
@@ -54,7 +54,7 @@ struct WithOrder : Shop<Build> {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("an order is paid once, and its payment replayed", "[orders]", Apart, Together, Hidden) {
+TEMPLATE_TEST_CASE("an order is paid once, and its payment replayed", "[orders]", Apart, Together) {
   WithOrder<TestType> shop;
   const auto seen = shop.pay_by([](Attempt& attempt, const Order& order) {
     CHECK(order.number == "o");
@@ -73,8 +73,7 @@ TEMPLATE_TEST_CASE("an order is paid once, and its payment replayed", "[orders]"
   CHECK(shop.alerts.empty());
 }
 
-TEMPLATE_TEST_CASE("what is not payable is refused before anything is written", "[orders]", Apart, Together,
-                   Hidden) {
+TEMPLATE_TEST_CASE("what is not payable is refused before anything is written", "[orders]", Apart, Together) {
   WithOrder<TestType> shop;
   CHECK(shop.pay("unknown").status() == Status::refused);
   CHECK_FALSE(shop.record(OrderKey::of_payment("unknown", 1)));
@@ -95,7 +94,7 @@ TEMPLATE_TEST_CASE("what is not payable is refused before anything is written", 
 }
 
 TEMPLATE_TEST_CASE("an order that was paid long ago is refused when its answer is forgotten", "[orders]",
-                   Apart, Together, Hidden) {
+                   Apart, Together) {
   WithOrder<TestType> shop;
   REQUIRE(shop.pay().succeeded());
   REQUIRE(shop.refund("r", "1.00").succeeded());
@@ -110,8 +109,7 @@ TEMPLATE_TEST_CASE("an order that was paid long ago is refused when its answer i
   CHECK(shop.ledger.count("") == 2);
 }
 
-TEMPLATE_TEST_CASE("a decline is replayed until the next payment is started", "[orders]", Apart, Together,
-                   Hidden) {
+TEMPLATE_TEST_CASE("a decline is replayed until the next payment is started", "[orders]", Apart, Together) {
   WithOrder<TestType> shop;
   shop.ledger.declines = 1;
   REQUIRE(shop.pay().declined());
@@ -134,7 +132,7 @@ TEMPLATE_TEST_CASE("a decline is replayed until the next payment is started", "[
 }
 
 TEMPLATE_TEST_CASE("a payment that was not executed leaves its order unpaid, and runs again", "[orders]",
-                   Apart, Together, Hidden) {
+                   Apart, Together) {
   WithOrder<TestType> shop;
   const auto outcome = shop.pay_by(
       [](Attempt&, const Order&) -> PaymentResult<std::string> { return not_executed("no connection"); });
@@ -161,8 +159,7 @@ TEMPLATE_TEST_CASE("a payment that was not executed leaves its order unpaid, and
   CHECK(shop.ledger.count("") <= 1);
 }
 
-TEMPLATE_TEST_CASE("in doubt an order stays paying, until somebody knows", "[orders]", Apart, Together,
-                   Hidden) {
+TEMPLATE_TEST_CASE("in doubt an order stays paying, until somebody knows", "[orders]", Apart, Together) {
   WithOrder<TestType> shop;
   REQUIRE(shop.pay_into_doubt().status() == Status::in_doubt);
   CHECK(shop.state() == OrderState::paying);
@@ -207,7 +204,7 @@ TEMPLATE_TEST_CASE("in doubt an order stays paying, until somebody knows", "[ord
   CHECK(disagreement(shop) == "");
 }
 
-TEMPLATE_TEST_CASE("refunds never exceed what was paid", "[orders]", Apart, Together, Hidden) {
+TEMPLATE_TEST_CASE("refunds never exceed what was paid", "[orders]", Apart, Together) {
   WithOrder<TestType> shop;
   CHECK(shop.refund("early", "1.00").status() == Status::refused);
   REQUIRE(shop.pay().succeeded());
@@ -245,8 +242,7 @@ TEMPLATE_TEST_CASE("refunds never exceed what was paid", "[orders]", Apart, Toge
   CHECK(disagreement(shop) == "");
 }
 
-TEMPLATE_TEST_CASE("a refund in doubt keeps its amount, until somebody knows", "[orders]", Apart, Together,
-                   Hidden) {
+TEMPLATE_TEST_CASE("a refund in doubt keeps its amount, until somebody knows", "[orders]", Apart, Together) {
   WithOrder<TestType> shop;
   REQUIRE(shop.pay().succeeded());
   REQUIRE(shop.refund_into_doubt("r1", "6.00").status() == Status::in_doubt);
@@ -279,7 +275,7 @@ TEMPLATE_TEST_CASE("a refund in doubt keeps its amount, until somebody knows", "
 }
 
 TEMPLATE_TEST_CASE("an order that is cancelled while its payment begins is not paid", "[orders]", Apart,
-                   Together, Hidden) {
+                   Together) {
   WithOrder<TestType> shop;
   shop.orders.after_find = [&] {
     if (shop.orders.finds == 2) cancel_order(shop.rows, "o");  // it was seen unpaid under the lock
@@ -294,7 +290,7 @@ TEMPLATE_TEST_CASE("an order that is cancelled while its payment begins is not p
 }
 
 TEMPLATE_TEST_CASE("an order that gets another total while its payment begins is not paid", "[orders]", Apart,
-                   Together, Hidden) {
+                   Together) {
   WithOrder<TestType> shop;
   const int when = GENERATE(1, 2);
   shop.orders.after_find = [&] {
@@ -308,7 +304,7 @@ TEMPLATE_TEST_CASE("an order that gets another total while its payment begins is
 }
 
 TEMPLATE_TEST_CASE("an order whose next payment is started while this one begins is not paid by this one",
-                   "[orders]", Apart, Together, Hidden) {
+                   "[orders]", Apart, Together) {
   WithOrder<TestType> shop;
   shop.orders.after_find = [&] {
     if (shop.orders.finds == 2) pay_again(shop.rows, "o", 1);
@@ -378,7 +374,7 @@ TEST_CASE("an old answer that comes late does not take back what a later attempt
 }
 
 TEMPLATE_TEST_CASE("money that moves after it was given up is never lost sight of", "[orders]", Apart,
-                   Together, Hidden) {
+                   Together) {
   WithOrder<TestType> shop;
   const bool cancelled = GENERATE(true, false);
   const auto late = shop.pay_by([&](Attempt& attempt, const Order&) {
