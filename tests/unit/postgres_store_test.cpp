@@ -228,6 +228,27 @@ TEST_CASE("a row that the server refuses fails alone, and its batch is stored", 
   CHECK(store.stats().batches_undone == 1);
 }
 
+TEST_CASE("a record that cannot be read fails alone, and its batch is told what it has stored",
+          "[postgres][batch]") {
+  Shop shop;
+  shop.options.lanes = 1;
+  PostgresStore store = shop.open();
+  for (const char* each : {"2 damaged", "4 damaged"}) CHECK_FALSE(store.insert(key(each), begun()));
+  shared_postgres().exec("UPDATE " + shop.table() + " SET attempts = -1");
+  std::vector<std::optional<Record>> stored(6, begun(9));
+  errc inserted{}, found{};
+  std::vector<std::function<void()>> calls;
+  for (std::size_t i = 0; i < stored.size(); ++i)
+    calls.emplace_back([&, i] { stored[i] = store.insert(key(std::to_string(i)), begun()); });
+  calls.emplace_back([&] { inserted = thrown_by([&] { store.insert(key("2 damaged"), begun()); }); });
+  calls.emplace_back([&] { found = thrown_by([&] { store.find(key("4 damaged")); }); });
+  queue_up(shop, store, calls);
+  CHECK(inserted == errc::store_corrupt);
+  CHECK(found == errc::store_corrupt);
+  for (const auto& each : stored) CHECK_FALSE(each);
+  CHECK(store.stats().batches_undone == 0);
+}
+
 TEST_CASE("a row that is refused only when all is committed was never stored", "[postgres][batch]") {
   Shop shop;
   PostgresStore store = shop.open();
@@ -660,6 +681,31 @@ TEST_CASE("a schema that is missing says what to do, and many may migrate at onc
   shared_postgres().exec("INSERT INTO " + shop.options.schema + ".schema_version (version) VALUES (2)");
   CHECK(thrown_by([&] { PostgresStore(shop.conninfo, shop.options); }) == errc::unsupported_format);
   CHECK(thrown_by([&] { store.migrate(); }) == errc::unsupported_format);
+}
+
+TEST_CASE("who waited for another's migrate sees it, whatever the server's isolation", "[postgres][schema]") {
+  Shop shop;
+  shop.conninfo += " options='-c default_transaction_isolation=repeatable\\\\ read'";
+  Pq before(shared_postgres().conninfo());
+  REQUIRE(before.query("BEGIN").ok());
+  REQUIRE(
+      before.query("SELECT pg_advisory_xact_lock(1885431140, hashtext('" + shop.options.schema + "'))").ok());
+  std::vector<std::thread> hosts;
+  std::atomic<int> migrated{0};
+  for (int i = 0; i < 2; ++i)
+    hosts.emplace_back([&] {
+      if (thrown_by([&] { PostgresStore(shop.conninfo, shop.options).migrate(); }) == errc{}) ++migrated;
+    });
+  const bool waiting = comes_true([&] {
+    return shared_postgres().value(
+               "SELECT count(*) FROM pg_locks WHERE NOT granted AND objid = "
+               "(hashtext('" +
+               shop.options.schema + "')::bigint & 4294967295)::oid") == "2";
+  });
+  CHECK(before.query("COMMIT").ok());
+  for (std::thread& host : hosts) host.join();
+  REQUIRE(waiting);
+  CHECK(migrated == 2);
 }
 
 TEST_CASE("the schema on paper is the one that migrate makes", "[postgres][schema]") {
