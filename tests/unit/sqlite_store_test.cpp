@@ -380,6 +380,40 @@ TEST_CASE("concurrent writes share transactions, and one bad row fails alone", "
   CHECK(store.stats().batches < store.stats().operations);
 }
 
+TEST_CASE("a record that a trigger drops is never called stored", "[store][sqlite][batch]") {
+  const fault::FastDirectory files;
+  SqliteStoreOptions options;
+  options.busy_timeout = 500ms;
+  SqliteStore store(files / "payments.db", options);
+  Database(files / "payments.db")
+      .run(
+          "CREATE TRIGGER drops BEFORE INSERT ON paidonce_payments WHEN NEW.version = 3 BEGIN "
+          "SELECT RAISE(IGNORE); END;");
+  const std::error_code dropped = make_error_code(errc::store_unavailable);
+  CHECK(code_of([&] { store.insert(key(3), record(3)); }) == dropped);
+  CHECK(code_of([&] {
+          store.transact(
+              [](SqliteStore::Transaction& transaction) { transaction.insert(key(3), record(3)); });
+        }) == dropped);
+  const auto asked_for = [&] { return store.stats().operations + store.stats().waiting; };
+  const auto before = asked_for();
+  std::vector<std::thread> threads;
+  std::vector<std::error_code> told(6);
+  {
+    Holder holder(store);
+    for (unsigned number = 0; number < told.size(); ++number)
+      threads.emplace_back(
+          [&, number] { told[number] = code_of([&] { store.insert(key(number), record(number)); }); });
+    while (asked_for() < before + told.size()) std::this_thread::yield();
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (unsigned number = 0; number < told.size(); ++number) {
+    INFO(number);
+    CHECK(told[number] == (number == 3 ? dropped : std::error_code()));
+    CHECK(store.find(key(number)).has_value() == (number != 3));
+  }
+}
+
 TEST_CASE("a record beyond SQLite's own limit fails alone", "[store][sqlite][batch]") {
   const fault::FastDirectory files;
   SqliteStore store(files / "payments.db");

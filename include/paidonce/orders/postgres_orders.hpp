@@ -132,7 +132,9 @@ class PostgresOrders {
     std::optional<Order> order = rows.lock(number);
     if (!order) return order;
     const Order before = *order;
-    if (detail::apply_change(*order, change)) rows.replace(before, *order);
+    if (detail::apply_change(*order, change) && !rows.replace(before, *order))
+      throw Error(errc::store_unavailable,
+                  "the change of a locked order was not stored: a trigger or rule of its table drops it");
     return order;
   }
 

@@ -96,7 +96,9 @@ class SqliteOrders {
     std::optional<Order> order = rows.find(number);
     if (!order) return order;
     const Order before = *order;
-    if (detail::apply_change(*order, change)) rows.replace(before, *order);
+    if (detail::apply_change(*order, change) && !rows.replace(before, *order))
+      throw Error(errc::store_unavailable,
+                  "the change of a locked order was not stored: a trigger of its table drops it");
     return order;
   }
 

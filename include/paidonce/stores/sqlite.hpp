@@ -87,7 +87,9 @@ class SqliteStore {
     std::optional<Record> insert(const IdempotencyKey& key, const Record& record) {
       detail::check_lengths(record, options_);
       if (writer_.insert(key.bytes(), record)) return std::nullopt;
-      return find(key);
+      std::optional<Record> there = find(key);
+      if (!there) detail::throw_ignored();
+      return there;
     }
     bool replace(const IdempotencyKey& key, Version expected, const Record& record) {
       detail::check_lengths(record, options_);

@@ -80,6 +80,7 @@ class SqliteStoreCore {
   std::optional<Record> insert(const IdempotencyKey& key, const Record& record) {
     SqliteOperation operation(SqliteOperation::Kind::insert, key, 0, record, deadline());
     write(operation);
+    if (!operation.stored && !operation.there) throw_ignored();
     return std::move(operation.there);
   }
 
@@ -213,7 +214,8 @@ class SqliteStoreCore {
   /// an insert before it is read: then there is room.
   void execute_alone(SqliteOperation& each) {
     do make(each);
-    while (each.kind == SqliteOperation::Kind::insert && !each.stored && !each.there);
+    while (each.kind == SqliteOperation::Kind::insert && !each.stored && !each.there &&
+           std::chrono::steady_clock::now() < each.deadline);
   }
 
   /// False: nothing was done, since one of them failed; who that was is seen when each is done alone.

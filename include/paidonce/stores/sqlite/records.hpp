@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include <paidonce/errors.hpp>
 #include <paidonce/key.hpp>
 #include <paidonce/record.hpp>
 #include <paidonce/stores/sqlite/row.hpp>
@@ -29,6 +30,12 @@ class SqliteFind {
  private:
   SqliteStatement statement_;
 };
+
+/// An insert that went in nowhere although nothing was in its way must not pass for stored.
+[[noreturn, gnu::cold]] inline void throw_ignored() {
+  throw Error(errc::store_unavailable,
+              "the record was not stored, and none is there: a trigger of the store's table drops it");
+}
 
 class SqliteRecords {
  public:
