@@ -105,7 +105,7 @@ int work(Guard& guard, Orders& orders, SharedLedger& ledger, int count, std::min
       return pay_order(
           guard, orders, number_of(n),
           [&](Attempt& attempt, const Order&) { return payment.move_money(attempt); },
-          [&](const Record& record) { return payment.ask(record); });
+          [&](const Doubt& doubt) { return payment.ask(doubt.record); });
     });
     for (int r = 0; r < refunds_each; ++r) {
       SharedLedger::Slot& refund = ledger[n].refunds[static_cast<std::size_t>(r)];
@@ -113,7 +113,7 @@ int work(Guard& guard, Orders& orders, SharedLedger& ledger, int count, std::min
         return refund_order(
             guard, orders, number_of(n), "r" + std::to_string(r), eur("3.00"),
             [&](Attempt& attempt, const Order&, const Refund&) { return refund.move_money(attempt); },
-            [&](const Record& record) { return refund.ask(record); });
+            [&](const Doubt& doubt) { return refund.ask(doubt.record); });
       });
     }
   }
