@@ -76,6 +76,7 @@ class PostgresTransaction {
   PGconn* native() {
     if (!begun_) begin_alone();
     flush();
+    if (!connection_->usable()) throw detail::PostgresConnection::lost();  // the body passed over why
     handed_out_ = true;
     connection_->leave_pipeline();
     return connection_->native();
