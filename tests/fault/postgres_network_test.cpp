@@ -135,6 +135,44 @@ TEST_CASE("a commit that was on its way for ever is not repeated, and once it is
   CHECK(world.rows("order") == "1");
 }
 
+TEST_CASE("a commit whose reply is lost is asked for again where the answer is lost, too",
+          "[postgres][network]") {
+  auto options = short_timeouts(PostgresServer::fresh_name("w"));
+  options.connect_timeout = Duration(500);
+  PostgresWorld world(shared_postgres(), "", options);
+  for (const Cut commit : {Cut::before_request, Cut::before_reply})
+    for (const Cut asked : {Cut::before_request, Cut::before_reply}) {
+      const bool committed = commit == Cut::before_reply;
+      const std::string order =
+          (committed ? "committed, " : "not committed, ") + std::to_string(static_cast<int>(asked));
+      INFO(order);
+      const Told told = world.pay_in_transaction(order, [&](PostgresStore::Transaction&) {
+        world.proxy.arm(commit, "; COMMIT");
+        world.proxy.arm(asked, "INSERT INTO " + world.schema + ".payments");
+      });
+      CHECK(told.how == (committed ? "completed" : "not_executed"));
+      CHECK(world.proxy.hits() == 2);
+      world.proxy.reset();
+      CHECK(world.pay_in_transaction(order).replayed == committed);
+    }
+  // And where nobody is there to be asked.
+  for (const Cut commit : {Cut::before_request, Cut::before_reply}) {
+    const bool committed = commit == Cut::before_reply;
+    const std::string order = committed ? "committed" : "not committed";
+    const Told told = world.pay_in_transaction(order, [&](PostgresStore::Transaction&) {
+      world.proxy.arm(commit, "; COMMIT");
+      world.proxy.arm_always(Cut::before_request, world.schema + ".payments");
+      world.proxy.refuse();
+    });
+    CHECK(told.how == "in_doubt");
+    world.proxy.reset();
+    Told again;
+    CHECK(eventually([&] { return (again = world.pay_in_transaction(order)).how == "completed"; }));
+    CHECK(again.replayed == committed);
+    CHECK(world.rows(order) == "1");
+  }
+}
+
 TEST_CASE("a server out of reach costs no payment, and calls that wait end in time", "[postgres][network]") {
   PostgresWorld world(shared_postgres(), "", [] {
     auto options = short_timeouts(PostgresServer::fresh_name("w"));
