@@ -211,3 +211,27 @@ TEST_CASE("a lane that hangs keeps nobody waiting who comes later", "[combiner]"
   gate.open();
   first.join();
 }
+
+TEST_CASE("nobody stays behind a lane that hangs, whoever comes or does not", "[combiner]") {
+  detail::Combiner<Add> combiner(2, 8);
+  Gate gate;
+  std::thread first([&] {
+    Add add("first");
+    combiner.run(add, [&](Batch, std::size_t) { gate.pass(); });
+  });
+  gate.await(1);
+  std::vector<std::thread> threads;  // all of them come before it can be seen that the first lane hangs
+  std::atomic<int> done{0};
+  for (const char* key : {"a", "b", "c", "a"})
+    threads.emplace_back([&, key] {
+      Add add(key);
+      combiner.run(add, [](Batch batch, std::size_t) {
+        for (Add* const each : batch) each->sum = 1;
+      });
+      done += add.sum;
+    });
+  for (std::thread& thread : threads) thread.join();
+  CHECK(done == 4);
+  gate.open();
+  first.join();
+}

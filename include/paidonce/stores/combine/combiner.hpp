@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <exception>
 #include <mutex>
+#include <semaphore>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -35,11 +36,10 @@ class CombinedOperation {
  private:
   template <class>
   friend class Combiner;
-  enum State : std::uint32_t { waiting, asleep, leading, done };
-
-  CombinedOperation* next_ = nullptr;          // in the queue, later in its batch
-  std::size_t lane_ = 0;                       // where it leads
-  std::atomic<std::uint32_t> state_{waiting};  // one futex word for each caller
+  CombinedOperation* next_ = nullptr;  // in the queue, later in its batch
+  std::size_t lane_ = 0;               // where it leads
+  bool leads_ = false;                 // rather than done, once it is told
+  std::binary_semaphore told_{0};      // of its own: nobody is woken for others
 };
 
 /// `Operation` derives from `CombinedOperation`. Thread-safe; outlives all calls.
@@ -65,20 +65,8 @@ class Combiner {
   template <class Execute>
   void run(Operation& operation, const Execute& execute) {
     const NotCancellable whole;
-    queue(operation);
-    std::uint32_t state = operation.state_.load(std::memory_order_acquire);
-    while (state != CombinedOperation::done) {
-      if (state == CombinedOperation::leading) {
-        lead(operation, execute);
-        break;
-      }
-      if (state == CombinedOperation::waiting &&
-          !operation.state_.compare_exchange_strong(state, CombinedOperation::asleep,
-                                                    std::memory_order_acq_rel))
-        continue;
-      operation.state_.wait(CombinedOperation::asleep, std::memory_order_acquire);
-      state = operation.state_.load(std::memory_order_acquire);
-    }
+    if (!leads_at_once(operation)) await(operation);
+    if (operation.leads_) lead(operation, execute);
     if (operation.failure) std::rethrow_exception(operation.failure);
   }
 
@@ -99,22 +87,48 @@ class Combiner {
   /// Batches take a tenth of that, and commits on a slow disk a half.
   static constexpr std::chrono::milliseconds hanging{20};
 
+  using Steady = std::chrono::steady_clock;
+
   struct Lane {
     std::vector<Operation*> batch = {};
-    std::size_t last = 0;  // size of its last batch
+    std::size_t last = 0;           // size of its last batch
+    bool busy = false;              // under the mutex, as the next
+    Steady::time_point since = {};  // when it was given to the one who leads
   };
 
-  /// Leads at once where a lane is free, and worth it.
-  void queue(Operation& operation) noexcept {
+  /// Queues it otherwise.
+  bool leads_at_once(Operation& operation) noexcept {
     const std::lock_guard hold(mutex_);
     if (worth_a_lane(queued() + 1)) {
       give_lane(operation);
-      operation.state_.store(CombinedOperation::leading, std::memory_order_relaxed);
-      return;
+      return true;
     }
     (first_ ? newest_->next_ : first_) = &operation;
     newest_ = &operation;
     queued_.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+
+  /// Until it is told. One that waits for a lane that hangs, while another is free, helps itself: it may be
+  /// that nobody comes any more who would see to it.
+  void await(Operation& operation) noexcept {
+    if (lanes_.size() == 1) return operation.told_.acquire();
+    while (!operation.told_.try_acquire_for(hanging))
+      if (takes_lane(operation)) return;
+  }
+
+  bool takes_lane(Operation& operation) noexcept {
+    const std::lock_guard hold(mutex_);
+    if (!worth_a_lane(queued())) return false;
+    CombinedOperation* before = nullptr;
+    CombinedOperation* each = first_;
+    for (; each && each != &operation; each = each->next_) before = each;
+    if (!each) return false;  // it is in a batch
+    (before ? before->next_ : first_) = operation.next_;
+    if (newest_ == &operation) newest_ = before;
+    queued_.fetch_sub(1, std::memory_order_relaxed);
+    give_lane(operation);
+    return true;
   }
 
   /// Under the mutex. Two lanes that share what would fit into one batch commit twice for the same, and were
@@ -122,14 +136,20 @@ class Combiner {
   bool worth_a_lane(std::size_t waiting) const noexcept {
     if (free_lanes_.empty()) return false;
     if (free_lanes_.size() == lanes_.size() || waiting >= most_) return true;
-    return std::chrono::steady_clock::now() - last_given_ > hanging;
+    const Steady::time_point long_ago = Steady::now() - hanging;
+    for (const Lane& lane : lanes_)
+      if (lane.busy && lane.since > long_ago) return false;
+    return true;
   }
 
   /// Likewise.
   void give_lane(CombinedOperation& leader) noexcept {
+    leader.leads_ = true;
     leader.lane_ = free_lanes_.back();
     free_lanes_.pop_back();
-    last_given_ = std::chrono::steady_clock::now();
+    Lane& lane = lanes_[leader.lane_];
+    lane.busy = true;
+    lane.since = Steady::now();
   }
 
   template <class Execute>
@@ -191,6 +211,7 @@ class Combiner {
     CombinedOperation* next_leader = nullptr;
     {
       const std::lock_guard hold(mutex_);
+      lanes_[own.lane_].busy = false;
       free_lanes_.push_back(own.lane_);
       if (first_ && worth_a_lane(queued())) {
         next_leader = first_;
@@ -199,17 +220,12 @@ class Combiner {
         queued_.fetch_sub(1, std::memory_order_relaxed);
       }
     }
-    if (next_leader) wake(*next_leader, CombinedOperation::leading);
+    if (next_leader) next_leader->told_.release();
     while (told) {
       CombinedOperation* const next = told->next_;
-      wake(*told, CombinedOperation::done);
+      told->told_.release();
       told = next;
     }
-  }
-
-  static void wake(CombinedOperation& operation, CombinedOperation::State state) noexcept {
-    std::atomic<std::uint32_t>& word = operation.state_;
-    if (word.exchange(state, std::memory_order_acq_rel) == CombinedOperation::asleep) word.notify_one();
   }
 
   const std::size_t most_;
@@ -218,7 +234,6 @@ class Combiner {
   CombinedOperation* newest_ = nullptr;  // of these, where there are any
   std::vector<std::size_t> free_lanes_;
   std::vector<Lane> lanes_;
-  std::chrono::steady_clock::time_point last_given_ = {};
   std::atomic<std::size_t> queued_{0};
   std::atomic<std::uint64_t> batches_{0}, operations_{0};
 };
