@@ -237,6 +237,7 @@ void compare(const Report& report, std::vector<Goal>& goals) {
 
 int main(int argc, char** argv) {
   const Options options = options_from(argc, argv);
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // figures take minutes
   try {
     const auto server = start_server();
     Report report;

@@ -32,7 +32,8 @@ enum class Isolation : std::uint8_t { server_default, read_committed, repeatable
 struct PostgresStoreOptions {
   /// Where the table is: lower-case letters, digits and underscores, not beginning with a digit.
   std::string schema = "paidonce";
-  /// Batches of operations under way at once, a connection each.
+  /// Batches of operations under way at once, a connection each: one after the other, where what waits does
+  /// not fit into a batch, or those before it hang.
   std::size_t lanes = 2;
   /// Operations in a batch at most. 1 combines nothing.
   std::size_t max_batch = 64;
