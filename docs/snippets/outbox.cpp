@@ -39,7 +39,9 @@ Outcome<std::string> transfer(Guard& guard, SqliteOutbox<>& outbox) {
 // [announce]
 std::optional<Announcement> receipt(const IdempotencyKey& key, const Record& record) {
   if (record.state != State::succeeded) return std::nullopt;  // declines come here too
-  return Announcement{.key = record.description, .topic = "receipt", .payload = std::string(key.text())};
+  return Announcement{.key = record.description.empty() ? std::string(key.text()) : record.description,
+                      .topic = "receipt",
+                      .payload = std::string(key.text())};
 }
 // [/announce]
 

@@ -132,7 +132,7 @@ class Combiner {
   }
 
   /// Under the mutex. Two lanes that share what would fit into one batch commit twice for the same, and were
-  /// measured to be half as fast: a further one is for what does not fit, or where all others hang.
+  /// measured to be two thirds as fast: a further one is for what does not fit, or where all others hang.
   bool worth_a_lane(std::size_t waiting) const noexcept {
     if (free_lanes_.empty()) return false;
     if (free_lanes_.size() == lanes_.size() || waiting >= most_) return true;

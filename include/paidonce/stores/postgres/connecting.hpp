@@ -43,6 +43,10 @@ inline ConnectFailure connect_failure(std::string_view message) {
     return {"the pooler refuses a startup parameter: leave it out, or list it in ignore_startup_parameters"};
   if (says("session is read-only") || says("server is in hot standby"))
     return {"no host of the connection string takes writes: target_session_attrs found none"};
+  if (says("SSL SYSCALL error") || says("closed the connection unexpectedly") || says("onnection reset"))
+    return {"the server hung up while it was connected to", true};
+  if (says("received invalid response to SSL negotiation"))
+    return {"what answers there is no PostgreSQL server: see host and port"};
   if (says("certificate") || says("SSL") || says("sslmode"))
     return {"TLS could not be set up: see sslmode, sslrootcert and the server's certificate"};
   return {"the server could not be reached", true};
