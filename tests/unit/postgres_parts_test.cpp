@@ -131,6 +131,11 @@ TEST_CASE("a failure to connect is told in fixed words", "[postgres][failure]") 
   CHECK(text("FATAL:  53300: zu viele").find("max_connections") != std::string::npos);
   CHECK(text("Connection refused").find("could not be reached") != std::string::npos);
   CHECK(text("SSL error: certificate verify failed").find("TLS") != std::string::npos);
+  CHECK(text("received invalid response to SSL negotiation: H").find("no PostgreSQL") != std::string::npos);
+  // Gone in the middle of the handshake, as when it restarts: worth waiting for.
+  CHECK(connect_failure("SSL SYSCALL error: EOF detected").outage);
+  CHECK(connect_failure("server closed the connection unexpectedly").outage);
+  CHECK_FALSE(connect_failure("SSL error: certificate verify failed").outage);
 }
 
 TEST_CASE("a server that forgets is refused, unless that is accepted", "[postgres][checks]") {
