@@ -238,7 +238,15 @@ TEST_CASE("a server that only reads, or takes no more connections, costs no paym
     CHECK_THROWS_MATCHES(PostgresStore(server.conninfo(), options), Error,
                          support::says<Error>("no more connections"));
     CHECK(world.pay("on the connection that there is").how == "completed");
+    const auto sessions = [&] {
+      return std::stoul(
+          others[0]
+              ->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'paidonce'")
+              .value);
+    };
+    const auto left = sessions() - world.proxy.open();
     world.proxy.cut_all();
+    CHECK(eventually([&] { return sessions() == left; }));
     fill();
     CHECK(world.pay("order").thrown());
     CHECK_FALSE(world.till.look_up(PostgresWorld::key_of("order")));
