@@ -261,7 +261,8 @@ Happened pay_beside_each_other(PostgresServer& server, const Terms& terms, const
         place.paused_until = now + std::chrono::milliseconds(60 + random() % 100);
         ++happened.pauses;
       }
-      if (happened.server_kills < mishaps.server_kills && random() % 4 == 0) {
+      const bool first = happened.server_kills == 0 && happened.deaths > 0;
+      if (happened.server_kills < mishaps.server_kills && (first || random() % 4 == 0)) {
         server.kill();
         server.start();
         ++happened.server_kills;

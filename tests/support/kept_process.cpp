@@ -150,8 +150,17 @@ KeptProcess::KeptProcess(std::filesystem::path directory, const std::vector<std:
   posix_spawn_file_actions_destroy(&actions);
   ::close(ends[1]);
   control_ = ends[0];
-  if (failure != 0) throw std::system_error(failure, std::generic_category(), SERVER_KEEPER);
   outlives_ = until != 0;
+  try {
+    if (failure != 0) throw std::system_error(failure, std::generic_category(), SERVER_KEEPER);
+    ask('?');
+  } catch (...) {
+    // Nobody keeps it.
+    ::close(control_);
+    std::error_code ignored;
+    std::filesystem::remove_all(directory_, ignored);
+    throw;
+  }
 }
 
 KeptProcess::~KeptProcess() {

@@ -114,8 +114,14 @@ PostgresServer::PostgresServer(SmallDisk disk, Settings settings) {
 void PostgresServer::copy_cluster(support::Place place) {
   const files::path cluster = prepared_cluster();
   directory_ = support::make_directory_for_server(place);
-  files::copy(cluster, directory_ / "data", files::copy_options::recursive);
-  files::permissions(directory_ / "data", files::perms::owner_all);
+  try {
+    files::copy(cluster, directory_ / "data", files::copy_options::recursive);
+    files::permissions(directory_ / "data", files::perms::owner_all);
+  } catch (...) {
+    std::error_code ignored;
+    files::remove_all(directory_, ignored);  // a disk that is full is not to stay so
+    throw;
+  }
 }
 
 PostgresServer::PostgresServer(StandbyOf primary, Settings settings) {
