@@ -163,13 +163,14 @@ TEST_CASE("a thread cancelled while it asks the provider settles nothing", "[fau
   CHECK(settled.succeeded());
 }
 
-TEST_CASE("a background job whose thread is cancelled ends, and no other", "[fault][unwind]") {
-  fault::Event ran;
+TEST_CASE("a background job whose thread is cancelled ends, and no other", "[fault][unwind][memory]") {
+  fault::Event ran, began;
   bool unwound = false;
   ManualClock clock;
   BackgroundWorker<ManualClock, ManualClock> worker({}, clock, clock);
   worker.add({"cancelled", {}, [&](Stop&) {
                 const Unwound note{unwound};
+                began.happen();
                 pthread_cancel(pthread_self());
                 pthread_testcancel();
               }});
@@ -180,6 +181,7 @@ TEST_CASE("a background job whose thread is cancelled ends, and no other", "[fau
     clock.await_waiting(1);
     clock.advance(std::chrono::minutes(1));
   }
+  REQUIRE(began.await(1));
   worker.stop();
   CHECK(unwound);
   CHECK(worker.status()[0].phase == JobStatus::Phase::ended);

@@ -172,7 +172,7 @@ TEST_CASE("those that wait while a batch runs share the next one", "[combiner]")
 }
 
 TEST_CASE("a second lane is for what does not fit into the next batch of the first", "[combiner]") {
-  detail::Combiner<Add> combiner(2, 2);
+  detail::Combiner<Add> combiner(2, 2, std::chrono::hours(1));
   Gate gate;
   std::thread first([&] {
     Add add("first");

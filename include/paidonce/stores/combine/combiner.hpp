@@ -48,7 +48,10 @@ class Combiner {
  public:
   /// Up to `lanes` batches at once, of at most `most` operations each; both at least 1. A second one runs
   /// beside the first where `most` operations wait, or the first hangs. Nothing is allocated after this.
-  Combiner(std::size_t lanes, std::size_t most) : most_(most), lanes_(lanes) {
+  /// A lane hangs from `hanging` on: batches take a tenth of the default, and commits on a slow disk a half.
+  Combiner(std::size_t lanes, std::size_t most,
+           std::chrono::milliseconds hanging = std::chrono::milliseconds(20))
+      : most_(most), hanging_(hanging), lanes_(lanes) {
     free_lanes_.reserve(lanes);
     for (std::size_t lane = lanes; lane-- > 0;) {
       free_lanes_.push_back(lane);
@@ -84,8 +87,6 @@ class Combiner {
  private:
   /// How often a leader lets others run, so that those whom the last batch answered can queue again.
   static constexpr int most_yields = 16;
-  /// Batches take a tenth of that, and commits on a slow disk a half.
-  static constexpr std::chrono::milliseconds hanging{20};
 
   using Steady = std::chrono::steady_clock;
 
@@ -113,7 +114,7 @@ class Combiner {
   /// that nobody comes any more who would see to it.
   void await(Operation& operation) noexcept {
     if (lanes_.size() == 1) return operation.told_.acquire();
-    while (!operation.told_.try_acquire_for(hanging))
+    while (!operation.told_.try_acquire_for(hanging_))
       if (takes_lane(operation)) return;
   }
 
@@ -136,7 +137,7 @@ class Combiner {
   bool worth_a_lane(std::size_t waiting) const noexcept {
     if (free_lanes_.empty()) return false;
     if (free_lanes_.size() == lanes_.size() || waiting >= most_) return true;
-    const Steady::time_point long_ago = Steady::now() - hanging;
+    const Steady::time_point long_ago = Steady::now() - hanging_;
     for (const Lane& lane : lanes_)
       if (lane.busy && lane.since > long_ago) return false;
     return true;
@@ -229,6 +230,7 @@ class Combiner {
   }
 
   const std::size_t most_;
+  const std::chrono::milliseconds hanging_;
   std::mutex mutex_;
   CombinedOperation* first_ = nullptr;   // queued
   CombinedOperation* newest_ = nullptr;  // of these, where there are any
