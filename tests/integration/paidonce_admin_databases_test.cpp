@@ -303,11 +303,12 @@ TEST_CASE("a SQLite database that is opened while it is read is said to be so, a
               err = ::open((files / "err").c_str(), O_CREAT | O_WRONLY, 0600);
     REQUIRE(::inotify_add_watch(opened, file.c_str(), IN_OPEN | IN_CLOSE) >= 0);
     Process process({PAIDONCE_ADMIN, "--store", "sqlite:" + file.string(), "verify"}, err, err);
-    inotify_event events[3];  // it has looked for the tables, and begins to read them
+    // Three of them, without names: it has looked for the tables, and begins to read them.
+    alignas(inotify_event) char events[3 * sizeof(inotify_event)];
     for (std::size_t seen = 0; seen < sizeof events;) {
       pollfd either{opened, POLLIN, 0};
       REQUIRE(::poll(&either, 1, 60'000) == 1);
-      const ssize_t more = ::read(opened, reinterpret_cast<char*>(events) + seen, sizeof events - seen);
+      const ssize_t more = ::read(opened, events + seen, sizeof events - seen);
       REQUIRE(more > 0);
       seen += static_cast<std::size_t>(more);
     }
