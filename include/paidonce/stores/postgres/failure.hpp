@@ -56,7 +56,8 @@ inline Error postgres_error(std::string_view sqlstate) {
   if (sqlstate == "42501")
     return error(
         errc::invalid_options,
-        "the role lacks a privilege on the store's schema: the page on PostgresStore lists the GRANTs");
+        "the role lacks a privilege on the store's schema: the page on PostgresStore lists the GRANTs, and "
+        "migrate() needs CREATE on the database or on the schema");
   if (sqlstate == "42P01" || sqlstate == "42703" || sqlstate == "3F000")
     return error(errc::invalid_options,
                  "the store's schema is not what this release needs: call PostgresStore::migrate()");
