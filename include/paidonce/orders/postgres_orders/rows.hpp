@@ -1,10 +1,6 @@
 #pragma once
 // Orders as rows of PostgreSQL, on the connection of a transaction. Part of postgres_orders.hpp.
 
-#include <poll.h>
-
-#include <cerrno>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -20,8 +16,8 @@
 #include <paidonce/orders/order_columns.hpp>
 #include <paidonce/orders/postgres_orders/schema.hpp>
 #include <paidonce/stores/postgres/connection.hpp>
-#include <paidonce/stores/postgres/failure.hpp>
 #include <paidonce/stores/postgres/parameters.hpp>
+#include <paidonce/stores/postgres/run_in_transaction.hpp>
 #include <paidonce/stores/postgres/schema.hpp>
 
 namespace paidonce::inline v1::detail {
@@ -215,35 +211,8 @@ class PostgresOrderRows {
     return found;
   }
 
-  /// One statement. Throws the error that its SQLSTATE means, with a fixed text. Where no answer comes in
-  /// time the connection is left in the middle of it, and the transaction closes it.
   PostgresResult run(const std::string& sql, const PostgresParameters& given) {
-    if (PQsendQueryParams(connection_, sql.c_str(), given.count(), nullptr, given.values(), given.lengths(),
-                          given.formats(), 1) != 1)
-      throw PostgresConnection::lost();
-    const PostgresDeadline deadline = postgres_deadline(answer_within_);
-    PostgresResult answer = next(deadline);
-    while (next(deadline).get()) {
-    }
-    if (PQstatus(connection_) != CONNECTION_OK) throw PostgresConnection::lost();
-    if (answer.failed()) throw postgres_error(answer.sqlstate());
-    return answer;
-  }
-
-  PostgresResult next(PostgresDeadline deadline) {
-    while (PQisBusy(connection_) != 0) {
-      const auto left =
-          std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-      if (left <= 0)
-        throw Error(errc::store_unavailable,
-                    "the server did not answer in time; the transaction is given up, and nothing of it is "
-                    "stored");
-      pollfd descriptor{PQsocket(connection_), POLLIN, 0};
-      const int ready = ::poll(&descriptor, 1, left > INT32_MAX ? INT32_MAX : static_cast<int>(left));
-      if (ready < 0 && errno != EINTR) throw PostgresConnection::lost();
-      if (ready > 0 && PQconsumeInput(connection_) != 1) throw PostgresConnection::lost();
-    }
-    return PostgresResult(PQgetResult(connection_));
+    return run_in_transaction(connection_, sql, given, answer_within_);
   }
 
   PGconn* connection_;
