@@ -64,6 +64,42 @@ paidonce, or the port libpq; Conan: the option paidonce/*:with_postgres=True, or
 PostgreSQL_ROOT to where it is." PARENT_SCOPE)
     endif()
 
+  elseif(component STREQUAL "redis")
+    # Debian's configuration of hiredis makes no target: pkg-config knows the same.
+    if(NOT TARGET hiredis::hiredis)
+      find_package(hiredis CONFIG QUIET ${ARGN})
+    endif()
+    if(NOT TARGET hiredis::hiredis)
+      find_package(PkgConfig QUIET)
+      if(PkgConfig_FOUND)
+        pkg_check_modules(paidonce_hiredis QUIET IMPORTED_TARGET ${ARGN} hiredis>=0.14)
+      endif()
+      if(TARGET PkgConfig::paidonce_hiredis)
+        add_library(hiredis::hiredis ALIAS PkgConfig::paidonce_hiredis)
+      endif()
+    endif()
+    if(NOT TARGET hiredis::hiredis)
+      set(${problem} "paidonce's component redis needs hiredis 0.14 or newer. Any of these brings it: the Debian packages \
+libhiredis-dev and pkg-config (apt-get install libhiredis-dev pkg-config); vcpkg: the feature \"redis\" of the port \
+paidonce, or the port hiredis; Conan: the option paidonce/*:with_redis=True, or the package hiredis; or set hiredis_ROOT \
+to where it is." PARENT_SCOPE)
+    endif()
+
+  elseif(component STREQUAL "rabbitmq")
+    if(NOT TARGET rabbitmq::rabbitmq)
+      find_package(rabbitmq-c CONFIG QUIET ${ARGN})
+    endif()
+    # A library that was built to be linked statically only has another name.
+    if(NOT TARGET rabbitmq::rabbitmq AND TARGET rabbitmq::rabbitmq-static)
+      add_library(rabbitmq::rabbitmq ALIAS rabbitmq::rabbitmq-static)
+    endif()
+    if(NOT TARGET rabbitmq::rabbitmq)
+      set(${problem} "paidonce's component rabbitmq needs rabbitmq-c 0.11 or newer (librabbitmq). Any of these brings it: \
+the Debian package librabbitmq-dev (apt-get install librabbitmq-dev); vcpkg: the feature \"rabbitmq\" of the port \
+paidonce, or the port librabbitmq; Conan: the option paidonce/*:with_rabbitmq=True, or the package rabbitmq-c; or set \
+rabbitmq-c_ROOT to where it is." PARENT_SCOPE)
+    endif()
+
   elseif(component MATCHES "^orders")
     set(needed money)
     string(REGEX MATCH "^orders_(.+)$" store "${component}")

@@ -5,7 +5,7 @@
 #include <paidonce/stores/postgres/connecting.hpp>
 #include <paidonce/stores/postgres/hosts.hpp>
 #include <paidonce/stores/postgres/options.hpp>
-#include <paidonce/stores/postgres/reconnect_gate.hpp>
+#include <paidonce/retry/reconnect_gate.hpp>
 #include <paidonce/stores/postgres/scanning.hpp>
 #include <paidonce/stores/postgres/server_checks.hpp>
 

@@ -24,31 +24,42 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
-/// A write beyond the process's limit of file size fails with EFBIG on this thread while it lives, instead of
-/// ending the process by a signal.
-class FileSizeSignalBlocked {
+/// One signal that a system call of this thread can raise is blocked while it lives, and forgotten.
+class OneSignalBlocked {
  public:
-  FileSizeSignalBlocked() {
+  explicit OneSignalBlocked(int number) {
     sigset_t pending;
     sigpending(&pending);
-    was_pending_ = sigismember(&pending, SIGXFSZ) == 1;
+    was_pending_ = sigismember(&pending, number) == 1;
     sigemptyset(&signal_);
-    sigaddset(&signal_, SIGXFSZ);
+    sigaddset(&signal_, number);
     pthread_sigmask(SIG_BLOCK, &signal_, &before_);
   }
-  ~FileSizeSignalBlocked() {
+  ~OneSignalBlocked() {
     if (!was_pending_) {
       const timespec at_once{};
       sigtimedwait(&signal_, nullptr, &at_once);
     }
     pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
-  FileSizeSignalBlocked(const FileSizeSignalBlocked&) = delete;
-  FileSizeSignalBlocked& operator=(const FileSizeSignalBlocked&) = delete;
+  OneSignalBlocked(const OneSignalBlocked&) = delete;
+  OneSignalBlocked& operator=(const OneSignalBlocked&) = delete;
 
  private:
   sigset_t signal_, before_;
   bool was_pending_ = false;
+};
+
+/// A write beyond the process's limit of file size fails with EFBIG on this thread while it lives, instead of
+/// ending the process by a signal.
+struct FileSizeSignalBlocked : OneSignalBlocked {
+  FileSizeSignalBlocked() : OneSignalBlocked(SIGXFSZ) {}
+};
+
+/// A write to a connection whose other end is gone fails with EPIPE on this thread while it lives, instead of
+/// ending the process by a signal.
+struct PipeSignalBlocked : OneSignalBlocked {
+  PipeSignalBlocked() : OneSignalBlocked(SIGPIPE) {}
 };
 
 /// This thread cannot be cancelled while it lives: it is in the middle of something that others wait for.

@@ -14,7 +14,7 @@
 #include <paidonce/stores/postgres/connection.hpp>
 #include <paidonce/stores/postgres/hosts.hpp>
 #include <paidonce/stores/postgres/options.hpp>
-#include <paidonce/stores/postgres/reconnect_gate.hpp>
+#include <paidonce/retry/reconnect_gate.hpp>
 #include <paidonce/stores/postgres/schema.hpp>
 #include <paidonce/stores/postgres/server_checks.hpp>
 

@@ -9,6 +9,7 @@
 #include <paidonce/errors.hpp>
 #include <paidonce/record.hpp>
 #include <paidonce/retry/backoff.hpp>
+#include <paidonce/stores/unsafe_config.hpp>
 #include <paidonce/time.hpp>
 
 namespace paidonce::inline v1 {
@@ -17,13 +18,6 @@ namespace paidonce::inline v1 {
 enum class Statements : std::uint8_t {
   named,    ///< parsed once for each connection; pgbouncer must be 1.21 or newer and track them
   unnamed,  ///< parsed each time: for older poolers that share connections between transactions
-};
-
-/// What is done about a server that may forget what it has acknowledged: `fsync`, `full_page_writes` or
-/// `synchronous_commit` off.
-enum class UnsafeConfig : std::uint8_t {
-  refuse,  ///< `unsafe_config`
-  accept,  ///< it is used: for tests, and where a payment that is charged twice does no harm
 };
 
 /// The isolation of `transact`. Single operations need none.
@@ -53,6 +47,7 @@ struct PostgresStoreOptions {
   /// A connection that nobody has used for so long is asked for a sign of life before it is.
   Duration idle_check{30'000};
   Statements statements = Statements::named;
+  /// About `fsync`, `full_page_writes` or `synchronous_commit` off.
   UnsafeConfig unsafe = UnsafeConfig::refuse;
   Isolation isolation = Isolation::server_default;
   /// Pauses between tries to connect while the server is out of reach.
