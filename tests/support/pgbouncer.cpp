@@ -18,7 +18,7 @@ std::filesystem::path program() {
   throw std::runtime_error(
       "pgbouncer is not on this machine, and this test is about the real one: apt-get install pgbouncer, or "
       "run "
-      "tests/support/install_postgres " SERVERS_UNPACKED);
+      "tests/support/install_servers " SERVERS_UNPACKED);
 }
 
 }  // namespace

@@ -19,6 +19,8 @@
 
 #include <libpq-fe.h>
 
+#include "support/server_fixture.hpp"
+
 namespace {
 
 using support::KeptProcess;
@@ -98,7 +100,7 @@ files::path postgres_program(const std::string& name) {
   throw std::runtime_error(
       "PostgreSQL's program \"" + name +
       "\" is not on this machine, and this test is about the real server: apt-get install "
-      "postgresql, or run tests/support/install_postgres " SERVERS_UNPACKED);
+      "postgresql, or run tests/support/install_servers " SERVERS_UNPACKED);
 }
 
 PostgresServer::PostgresServer(Settings settings, support::Place place, pid_t until) {
@@ -233,13 +235,10 @@ std::string PostgresServer::log() const {
 
 PostgresServer& shared_postgres() {
   static const std::unique_ptr<PostgresServer> server = [] {
-    if (const char* const file = std::getenv("PAIDONCE_POSTGRES")) {
-      PostgresServer::Elsewhere elsewhere{};
-      if (std::ifstream(file) >> elsewhere.port >> elsewhere.directory)
-        return std::unique_ptr<PostgresServer>(new PostgresServer(std::move(elsewhere)));
-      throw std::runtime_error(std::string("the fixture left no server in ") + file);
-    }
-    return std::make_unique<PostgresServer>();
+    const auto servers = support::of_fixture("postgres");
+    if (servers.empty()) return std::make_unique<PostgresServer>();
+    return std::unique_ptr<PostgresServer>(
+        new PostgresServer(PostgresServer::Elsewhere{servers[0].port, servers[0].directory}));
   }();
   return *server;
 }
