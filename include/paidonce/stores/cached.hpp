@@ -130,11 +130,16 @@ class CachedStore {
   }
 
   std::size_t erase_expired(Timestamp now, std::size_t limit) requires SweepableStore<S> {
-    // By this clock, what has expired is not told anyway.
-    const bool ahead = now > saturating_add(clock_.now(), clock_skew_);
-    if (ahead) cache_->forget_expired(now);
-    const std::size_t erased = store_.erase_expired(now, limit);
-    if (ahead) cache_->forget_expired(now);
+    // What has expired by this clock is not told anyway.
+    if (now <= saturating_add(clock_.now(), clock_skew_)) return store_.erase_expired(now, limit);
+    std::size_t erased = 0;
+    try {
+      erased = store_.erase_expired(now, limit);
+    } catch (...) {
+      cache_->forget_expired(now);
+      throw;
+    }
+    cache_->forget_expired(now);
     return erased;
   }
 
