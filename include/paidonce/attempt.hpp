@@ -32,6 +32,8 @@ class AttemptPort {
   virtual std::optional<Record> find() = 0;
   virtual bool replace(Version expected, const Record& record) = 0;
   virtual Timestamp now() = 0;
+  /// Whether others may go on: the guard's clock has come to `lease_until`, or the lock was lost.
+  virtual bool is_over(Timestamp lease_until) = 0;
   virtual void store_failed(events::StoreCall call) noexcept = 0;
 
  protected:
@@ -62,15 +64,15 @@ class Attempt {
     return provider_key_;
   }
 
-  /// Whether others may have taken this payment over: the record moved on, or the lease ran out, on a clock
-  /// that goes on while the machine sleeps or on the guard's own. Ask it right before each request to the
-  /// provider, and do not send when it says true.
+  /// Whether others may have taken this payment over: the record moved on, the lease ran out, on a clock that
+  /// goes on while the machine sleeps or on the guard's own, or a LossAwareLock was lost. Ask it right before
+  /// each request to the provider, and do not send when it says true.
   bool lease_lost() const noexcept {
     if (lost_.load(std::memory_order_relaxed)) return true;
     if (kind_ == Kind::in_transaction) return false;
     if (detail::boot_now() >= lease_ends_.load(std::memory_order_relaxed)) return true;
     try {
-      return port_.now() >= lease_until();
+      return port_.is_over(lease_until());
     } catch (...) {
       return true;
     }

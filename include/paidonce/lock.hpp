@@ -37,4 +37,11 @@ concept InterruptibleLock = Lock<L> && requires(L& lock) {
   noexcept;
 };
 
+/// A lock that knows when it was lost while held. Asked on any thread, without waiting; once true, always.
+template <class L>
+concept LossAwareLock = Lock<L> && requires(const typename std::remove_reference_t<L>::Hold& hold) {
+  { hold.lost() }
+  noexcept->std::same_as<bool>;
+};
+
 }  // namespace paidonce::inline v1

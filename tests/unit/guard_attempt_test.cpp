@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include <csignal>
 
+#include <atomic>
 #include <condition_variable>
 #include <filesystem>
 #include <fstream>
@@ -73,6 +74,20 @@ struct TellingLock {
   std::shared_ptr<Gate> queued = std::make_shared<Gate>();
 };
 
+/// A lock that is lost when the test says so.
+struct LosableLock {
+  struct Hold {
+    std::shared_ptr<std::atomic<bool>> gone;
+    explicit Hold(std::shared_ptr<std::atomic<bool>> when) : gone(std::move(when)) {}
+    Hold(Hold&&) = default;
+    Hold& operator=(Hold&&) = default;
+    bool lost() const noexcept { return gone->load(); }
+  };
+  std::optional<Hold> acquire(const IdempotencyKey&, Duration) { return Hold(gone); }
+  std::shared_ptr<std::atomic<bool>> gone = std::make_shared<std::atomic<bool>>(false);
+};
+static_assert(LossAwareLock<LosableLock> && !LossAwareLock<KeyedMutex>);
+
 }  // namespace
 
 template <>
@@ -131,6 +146,24 @@ TEST_CASE("an attempt extends its lease and saves checkpoints in the store", "[a
   });
   CHECK(outcome.succeeded());
   CHECK(world.record().checkpoint == "authorised");
+}
+
+TEST_CASE("who has lost the lock has lost the lease, and can still record what was paid", "[attempt]") {
+  LosableLock lock;
+  TestedStore store;
+  ManualClock clock;
+  IdempotencyGuard guard(store, lock, clock);
+  const auto outcome = guard.execute(key(), request, [&](Attempt& attempt) {
+    CHECK_FALSE(attempt.lease_lost());
+    *lock.gone = true;
+    CHECK(attempt.lease_lost());
+    attempt.extend_lease();  // the record is still this attempt's
+    CHECK(attempt.lease_lost());
+    return succeeded("paid");
+  });
+  CHECK(outcome.response() == "paid");
+  const auto again = guard.execute(key(), request, never);
+  CHECK(again.replayed());
 }
 
 TEST_CASE("an attempt that broke off is resumed from its checkpoint", "[attempt]") {

@@ -32,6 +32,9 @@ class IdempotencyGuard<S, L, C, O>::OneCall {
  private:
   using Hold = typename std::remove_reference_t<L>::Hold;
   using Steady = std::chrono::steady_clock;
+  /// Where the lock's hold is; nothing of a lock that knows of no loss.
+  struct Nowhere {};
+  using Held = std::conditional_t<LossAwareLock<L>, const std::optional<Hold>*, Nowhere>;
   class RunningAttempt;
 
   void find();
@@ -90,6 +93,7 @@ class IdempotencyGuard<S, L, C, O>::OneCall {
   detail::BootTime began_writing_ = 0, began_recording_ = 0;
   events::Times times_ = {};  // these, and what began recording, only where the observer measures time
   Version fence_ = 0;         // of the attempt that this call ran
+  [[no_unique_address]] Held hold_ = {};
 };
 
 template <Store S, Lock L, Clock C, Observer O>
@@ -106,6 +110,7 @@ detail::Answer IdempotencyGuard<S, L, C, O>::run(const Call& call) {
 template <Store S, Lock L, Clock C, Observer O>
 detail::Answer IdempotencyGuard<S, L, C, O>::OneCall::run() {
   std::optional<Hold> hold;
+  if constexpr (LossAwareLock<L>) hold_ = &hold;
   for (;;) {
     try {
       switch (payment_.ask()) {
@@ -233,7 +238,8 @@ class IdempotencyGuard<S, L, C, O>::OneCall::RunningAttempt final : public Attem
   explicit RunningAttempt(OneCall& call)
       : Attempt(Kind::alone, call.call_.key, call.payment_.running(), call.terms_.lease, call.began_writing_,
                 *this),
-        guard_(call.guard_) {
+        guard_(call.guard_),
+        hold_(call.hold_) {
     if (guard_.options_.heartbeat)
       guard_.heartbeats_.add(*this, detail::boot_after(call.began_writing_, part_of_lease(3)));
   }
@@ -247,6 +253,11 @@ class IdempotencyGuard<S, L, C, O>::OneCall::RunningAttempt final : public Attem
     return guard_.store_.replace(key(), expected, record);
   }
   Timestamp now() override { return guard_.clock_.now(); }
+  bool is_over(Timestamp lease_until) override {
+    if constexpr (LossAwareLock<L>)
+      if (*hold_ && (*hold_)->lost()) return true;
+    return now() >= lease_until;
+  }
   void store_failed(events::StoreCall call) noexcept override {
     guard_.observer_.on(events::StoreFailed{key(), call});
   }
@@ -270,6 +281,7 @@ class IdempotencyGuard<S, L, C, O>::OneCall::RunningAttempt final : public Attem
   }
 
   IdempotencyGuard& guard_;
+  [[no_unique_address]] const Held hold_;
 };
 
 template <Store S, Lock L, Clock C, Observer O>

@@ -24,6 +24,7 @@ class TransactionAttempt final : public Attempt, private AttemptPort {
   std::optional<Record> find() override { return std::nullopt; }
   bool replace(Version, const Record&) override { return false; }
   Timestamp now() override { return {}; }
+  bool is_over(Timestamp) override { return false; }
   void store_failed(events::StoreCall) noexcept override {}
 };
 

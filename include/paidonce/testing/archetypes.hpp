@@ -98,6 +98,6 @@ static_assert(Store<StoreArchetype> && Store<PinnedStoreArchetype> && Lock<LockA
               Clock<ClockArchetype> && Observer<ObserverArchetype> && Encodable<ResultArchetype>);
 static_assert(!ScannableStore<StoreArchetype> && !SweepableStore<StoreArchetype> &&
               !HolderAwareStore<StoreArchetype> && !TransactionalStore<StoreArchetype> &&
-              !InterruptibleLock<LockArchetype>);
+              !InterruptibleLock<LockArchetype> && !LossAwareLock<LockArchetype>);
 
 }  // namespace paidonce::inline v1

@@ -1,0 +1,105 @@
+#pragma once
+// A lock that is held in Redis, or being asked for: renewed in the background, and lost once that did not
+// happen in time.
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <paidonce/clocks/server/sample.hpp>
+#include <paidonce/detail/boot_clock.hpp>
+#include <paidonce/detail/signals_blocked.hpp>
+#include <paidonce/errors.hpp>
+#include <paidonce/guard/heartbeats.hpp>
+#include <paidonce/locks/keyed_mutex.hpp>
+#include <paidonce/locks/redis/lock_server.hpp>
+#include <paidonce/time.hpp>
+
+namespace paidonce::inline v1::detail {
+
+/// `take` belongs to one thread; once that has said true, any number of them may ask `lost`, until one of
+/// them releases it.
+class HeldLock final : private Heartbeats::Beat {
+ public:
+  HeldLock(LockServer& server, Heartbeats& renewals, Duration ttl, std::string name, KeyedMutex::Hold turn)
+      : server_(server), renewals_(renewals), ttl_(ttl), name_(std::move(name)), turn_(std::move(turn)) {}
+
+  /// True: it is ours, and renewed from now on. False: somebody else's. Throws what LockServer does; then it
+  /// may be taken, in nobody's name, until its time is over.
+  bool take() {
+    const RedisDeadline deadline = server_.deadline();
+    for (bool again = false;; again = true) {
+      const BootTime asked = boot_now();
+      try {
+        // Of a command without an answer nothing is known, not even whether it is still on its way. Whoever
+        // comes later asks in the same name, and so meets nobody but itself.
+        if (!server_.take(name_, token_, deadline) && !(unsure_ && server_.renew(name_, token_, deadline)))
+          return false;
+        until_.store(end_of(asked), std::memory_order_relaxed);
+        if (boot_now() < end_of(asked)) break;
+        if (again) throw Error(errc::store_unavailable, "the server answers too slowly");
+      } catch (const Error& failure) {
+        if (again || failure.code() != errc::store_unavailable) throw;
+      }
+      unsure_ = true;
+    }
+    renewals_.add(*this, boot_after(boot_now(), ttl_ / 3));
+    return true;
+  }
+
+  /// For good. Reads memory and a clock.
+  bool lost() const noexcept {
+    if (lost_.load(std::memory_order_relaxed)) return true;
+    if (boot_now() < until_.load(std::memory_order_relaxed)) return false;
+    lost_.store(true, std::memory_order_relaxed);
+    return true;
+  }
+
+  /// After `take` said true. No renewal is under way afterwards. Where the server does not answer, the time
+  /// of the lock ends it.
+  void release() noexcept {
+    const NotCancellable to_the_end;
+    renewals_.remove(*this);
+    try {
+      server_.release(name_, token_, server_.deadline_of_release());
+    } catch (...) {
+    }
+  }
+
+ private:
+  /// Clocks drift apart, and the server counts in milliseconds.
+  BootTime end_of(BootTime asked) const noexcept {
+    return boot_after(asked, ttl_ - Duration(1)) - drift_of(boot_after(0, ttl_));
+  }
+
+  BootTime beat() noexcept override {
+    if (lost()) return Heartbeats::never;
+    const BootTime asked = boot_now();
+    try {
+      const bool ours = server_.renew(name_, token_, server_.deadline());
+      if (lost()) return Heartbeats::never;  // the answer came too late: others may have been told so
+      if (ours) {
+        until_.store(end_of(asked), std::memory_order_relaxed);
+        return boot_after(asked, ttl_ / 3);
+      }
+      lost_.store(true, std::memory_order_relaxed);
+      return Heartbeats::never;
+    } catch (...) {
+      return lost() ? Heartbeats::never : boot_after(boot_now(), ttl_ / 12);
+    }
+  }
+
+  LockServer& server_;
+  Heartbeats& renewals_;
+  const Duration ttl_;
+  const std::string name_;
+  const LockToken token_ = {};
+  bool unsure_ = false;  // whether a command to take it may have been executed
+  std::atomic<BootTime> until_{0};
+  mutable std::atomic<bool> lost_{false};
+  KeyedMutex::Hold turn_;  // given on after the release, so that whoever is next finds the name free
+};
+
+}  // namespace paidonce::inline v1::detail

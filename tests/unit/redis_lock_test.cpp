@@ -1,0 +1,283 @@
+// RedisLock on a real server, in one process. Processes that die or stop:
+// tests/conformance/redis_locks_test.cpp.
+
+#include <paidonce/locks/redis_lock.hpp>
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <future>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <paidonce/paidonce.hpp>
+
+#include "support/catch.hpp"
+#include "support/redis_server.hpp"
+
+#if defined(__SANITIZE_THREAD__)
+#define PAIDONCE_UNDER_TSAN
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define PAIDONCE_UNDER_TSAN
+#endif
+#endif
+
+using namespace paidonce;
+
+namespace {
+
+const IdempotencyKey key("shop", "order-1");
+constexpr Duration at_once{0};
+constexpr Duration long_enough = std::chrono::minutes(5);
+
+template <class Condition>
+bool comes_true(Condition condition) {
+  for (const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+       std::chrono::steady_clock::now() < until; std::this_thread::yield())
+    if (condition()) return true;
+  return false;
+}
+
+RedisLockOptions options_for(const std::string& prefix, Duration ttl = Duration(30'000)) {
+  RedisLockOptions options;
+  options.prefix = prefix;
+  options.ttl = ttl;
+  options.connection.connect_timeout = Duration(200);
+  return options;
+}
+
+std::string name_of(const std::string& prefix) { return prefix + ":lock:" + std::string(key.bytes()); }
+
+/// How often a server was given a command.
+int calls(const RedisServer& server, const std::string& command) {
+  const std::string stats = server.command({"INFO", "commandstats"}).text;
+  const std::string start = "cmdstat_" + command + ":calls=";
+  const auto at = stats.find(start);
+  return at == stats.npos ? 0 : std::stoi(stats.substr(at + start.size()));
+}
+
+void signal_all(RedisServer& server, int number) {
+  for (const pid_t process : server.processes()) ::kill(process, number);
+}
+
+bool in_time_lost(const RedisLock::Hold& hold) {
+  return comes_true([&] { return hold.lost(); });
+}
+
+}  // namespace
+
+TEST_CASE("a lock is a name with a token and a time, taken in one round trip and given back in another",
+          "[redis][lock]") {
+  RedisServer server;
+  const std::string prefix = "locks";
+  RedisLock lock(server.uri(), options_for(prefix));
+  std::string token;
+  {
+    auto hold = lock.acquire(key, at_once);
+    REQUIRE(hold.has_value());
+    CHECK_FALSE(hold->lost());
+    token = server.command({"GET", name_of(prefix)}).text;
+    CHECK(token.size() == 32);
+    const auto left = server.command({"PTTL", name_of(prefix)}).integer;
+    CHECK(left > 0);
+    CHECK(left <= 30'000);
+    // Threads of one handle queue among themselves: nobody asks the server meanwhile.
+    CHECK_FALSE(lock.acquire(key, at_once).has_value());
+    CHECK(calls(server, "set") == 1);
+    CHECK(calls(server, "eval") == 0);
+  }
+  CHECK(server.command({"EXISTS", name_of(prefix)}).integer == 0);
+  CHECK(calls(server, "set") == 1);
+  CHECK(calls(server, "eval") == 1);
+  auto again = lock.acquire(key, at_once);
+  REQUIRE(again.has_value());
+  CHECK(server.command({"GET", name_of(prefix)}).text != token);
+}
+
+TEST_CASE("a lock that is gone is lost at the next renewal, for good, and does not come back",
+          "[redis][lock]") {
+  auto& server = shared_redis();
+  const std::string prefix = RedisServer::fresh_prefix();
+  RedisLock lock(server.uri(), options_for(prefix, Duration(600)));
+  auto hold = lock.acquire(key, at_once);
+  REQUIRE(hold.has_value());
+  SECTION("deleted") {
+    server.command({"DEL", name_of(prefix)});
+    CHECK(in_time_lost(*hold));
+    CHECK(server.command({"EXISTS", name_of(prefix)}).integer == 0);
+  }
+  SECTION("taken by somebody else, whose it stays") {
+    server.command({"SET", name_of(prefix), "another", "PX", "100000"});
+    CHECK(in_time_lost(*hold));
+    hold.reset();
+    CHECK(server.command({"GET", name_of(prefix)}).text == "another");
+    CHECK(server.command({"PTTL", name_of(prefix)}).integer > 50'000);
+    server.command({"DEL", name_of(prefix)});
+  }
+}
+
+TEST_CASE("a hold that is renewed outlives its time by far", "[redis][lock]") {
+  RedisServer server;
+  RedisLock lock(server.uri(), options_for("t", Duration(600))), other(server.uri(), options_for("t"));
+  auto hold = lock.acquire(key, at_once);
+  auto second = lock.acquire(IdempotencyKey("shop", "order-2"), at_once);
+  REQUIRE((hold && second));
+  REQUIRE(comes_true([&] { return calls(server, "pexpire") >= 8; }));  // a third of the time each
+  CHECK_FALSE(hold->lost());
+  CHECK_FALSE(second->lost());
+  CHECK_FALSE(other.acquire(key, at_once).has_value());
+  hold.reset();
+  CHECK(other.acquire(key, at_once).has_value());
+}
+
+TEST_CASE("a server that hangs loses the lock when its time is over, and delays nobody for long",
+          "[redis][lock]") {
+  RedisServer server;
+  constexpr Duration ttl{900};
+  RedisLock lock(server.uri(), options_for("t", ttl));
+  REQUIRE(lock.acquire(IdempotencyKey("connect", "first"), at_once).has_value());
+  // The answer to SET takes a while; the time counts from before.
+  server.command({"CLIENT", "PAUSE", "150", "WRITE"});
+  const auto asked = detail::boot_now();
+  auto hold = lock.acquire(key, at_once);
+  REQUIRE(hold.has_value());
+  CHECK(detail::boot_now() - asked > 100'000'000);
+  CHECK_FALSE(hold->lost());
+  signal_all(server, SIGSTOP);
+  const auto surely_over = detail::boot_after(asked, ttl + Duration(75));
+  bool lost = false;
+  detail::BootTime before = 0;
+  while (!lost && before < surely_over) {
+    before = detail::boot_now();
+    lost = hold->lost();
+  }
+  CHECK(lost);
+
+  const auto releasing = std::chrono::steady_clock::now();
+  hold.reset();
+  CHECK(std::chrono::steady_clock::now() - releasing < std::chrono::seconds(3));
+  CHECK_THROWS_MATCHES(lock.acquire(key, at_once), Error, support::has_code<Error>(errc::lock_unavailable));
+  signal_all(server, SIGCONT);
+}
+
+TEST_CASE("a renewal that came too late revives nothing", "[redis][lock]") {
+  RedisServer server;
+  RedisLock lock(server.uri(), options_for("t", Duration(300)));
+  auto hold = lock.acquire(key, at_once);
+  REQUIRE(hold.has_value());
+  signal_all(server, SIGSTOP);
+  CHECK(in_time_lost(*hold));
+  signal_all(server, SIGCONT);
+  const int renewals = calls(server, "eval");
+  auto other = lock.acquire(IdempotencyKey("shop", "order-2"), at_once);  // is renewed
+  REQUIRE(comes_true([&] { return calls(server, "eval") > renewals; }));
+  CHECK(hold->lost());
+}
+
+TEST_CASE("a server that is gone or full is no answer", "[redis][lock]") {
+  RedisServer server;
+  RedisLock lock(server.uri(), options_for("t"));
+  const auto refusal = [&] {
+    try {
+      (void)lock.acquire(key, long_enough);
+    } catch (const Error& error) {
+      CHECK_THAT(error.what(), !support::contains("order-1"));
+      CHECK_THAT(error.what(), !support::contains(std::to_string(server.port())));
+      return static_cast<errc>(error.code().value());
+    }
+    return errc{};
+  };
+  SECTION("full") {
+    server.command({"CONFIG", "SET", "maxmemory", "1"});
+    CHECK(refusal() == errc::lock_unavailable);
+  }
+  SECTION("gone, while it was held") {
+    auto hold = lock.acquire(IdempotencyKey("shop", "order-2"), at_once);
+    REQUIRE(hold.has_value());
+    server.kill();
+    CHECK_FALSE(hold->lost());  // there is time yet to reach it
+    CHECK(refusal() == errc::lock_unavailable);
+  }
+}
+
+TEST_CASE("who waits for another process's lock is let go by interrupt, and served by a release",
+          "[redis][lock]") {
+  auto& server = shared_redis();
+  const std::string prefix = RedisServer::fresh_prefix();
+  RedisLock lock(server.uri(), options_for(prefix)), other(server.uri(), options_for(prefix));
+  auto held = other.acquire(key, at_once);
+  REQUIRE(held.has_value());
+  auto waiting = std::async(std::launch::async, [&] { return lock.acquire(key, long_enough).has_value(); });
+  SECTION("release") {
+    CHECK(waiting.wait_for(Duration(20)) == std::future_status::timeout);
+    held.reset();
+    CHECK(waiting.get());
+  }
+  SECTION("interrupt") {
+    lock.interrupt();
+    CHECK_FALSE(waiting.get());
+    held.reset();
+    CHECK(lock.acquire(key, long_enough).has_value());
+  }
+}
+
+TEST_CASE("options of a Redis lock that cannot work are refused", "[redis][lock]") {
+  const auto refused = [](RedisLockOptions options) {
+    CHECK_THROWS_MATCHES(RedisLock("redis://127.0.0.1", options), Error,
+                         support::has_code<Error>(errc::invalid_options));
+  };
+  refused(options_for("t", Duration(199)));
+  refused(options_for("a{b}"));
+  RedisLockOptions options;
+  options.poll.first = Duration(0);
+  refused(options);
+  CHECK_THROWS_AS(RedisLock("http://127.0.0.1"), Error);
+}
+
+TEST_CASE("an attempt whose lock is gone is told so, and its payment is recorded", "[redis][lock][attempt]") {
+  auto& server = shared_redis();
+  const std::string prefix = RedisServer::fresh_prefix();
+  MemoryStore store;
+  IdempotencyGuard guard(store, RedisLock(server.uri(), options_for(prefix, Duration(600))));
+  const auto paid = guard.execute(key, fingerprint("a"), [&](Attempt& attempt) {
+    CHECK_FALSE(attempt.lease_lost());
+    server.command({"DEL", name_of(prefix)});
+    CHECK(comes_true([&] { return attempt.lease_lost(); }));
+    return succeeded(std::string("paid"));
+  });
+  CHECK(paid.response() == "paid");
+}
+
+#ifndef PAIDONCE_UNDER_TSAN  // which has no fork of several threads
+TEST_CASE("a forked child has no part in a Redis lock", "[redis][lock]") {
+  auto& server = shared_redis();
+  const std::string prefix = RedisServer::fresh_prefix();
+  std::optional<RedisLock> lock(std::in_place, server.uri(), options_for(prefix));
+  std::optional hold(lock->acquire(key, at_once));
+  const ::pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);
+    int wrong = 1;
+    try {
+      (void)lock->acquire(IdempotencyKey("shop", "order-2"), at_once);
+    } catch (const Error& error) {
+      wrong = error.code() == errc::store_forked ? 0 : 2;
+    }
+    lock->interrupt();
+    hold.reset();
+    lock.reset();
+    ::_exit(wrong);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  CHECK(status == 0);
+  CHECK(server.command({"EXISTS", name_of(prefix)}).integer == 1);
+  hold.reset();
+  CHECK(server.command({"EXISTS", name_of(prefix)}).integer == 0);
+}
+#endif
