@@ -86,12 +86,12 @@ class Backlog {
 
   /// The message that is out comes again at `due`, counted as delivered once more, and before the others of
   /// its key. False: it was not this consumer's any more, and is forgotten.
-  bool retry(const Message& message, Duration due) {
+  bool retry(Message message, Duration due) {
     const auto found = items_.find(message.token);
     if (found == items_.end() || found->second.where == Where::here) return false;
     Item& item = found->second;
     if (item.where == Where::lost) return done(message.token);
-    item.message = message;
+    item.message = std::move(message);
     ++item.message.deliveries;
     item.where = Where::here;
     --out_;
