@@ -76,6 +76,8 @@ class Program {
     return text;
   }
 
+  ::pid_t id() const { return pid_; }
+
   /// Returns when it is dead.
   void kill() {
     ::kill(pid_, SIGKILL);
