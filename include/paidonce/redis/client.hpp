@@ -12,8 +12,9 @@
 #include <paidonce/errors.hpp>
 #include <paidonce/redis/address.hpp>
 #include <paidonce/redis/connection.hpp>
+#include <paidonce/redis/nodes.hpp>
 #include <paidonce/redis/options.hpp>
-#include <paidonce/redis/pool.hpp>
+#include <paidonce/redis/slot.hpp>
 
 namespace paidonce::inline v1::detail {
 
@@ -27,19 +28,19 @@ class RedisClient {
  public:
   /// Connects to nothing yet. Throws `invalid_options`.
   RedisClient(std::string_view uri, RedisOptions options)
-      : options_(checked(options)),
-        address_(redis_address(uri, options_)),
-        connector_(address_.endpoints.front(), address_, options_),
-        pool_(connector_, options_) {}
+      : options_(checked(options)), address_(redis_address(uri, options_)), nodes_(address_, options_) {}
 
   /// One command, on the node that has `key`, which is also one of the words. Throws `store_unavailable`
   /// where the answer did not come (nothing is known then), `store_busy`, `store_forked`. Errors of the
   /// server are returned, save those about where the key is.
   RedisReply run(std::string_view key, RedisWords words, RedisDeadline deadline) {
     check_process();
-    (void)key;
-    RedisPool::Lease lease(pool_);
-    return lease.ready().run(words, deadline);
+    return nodes_.route(redis_slot(key), deadline,
+                        [&](RedisNode&, RedisConnection& connection, RedisNodes::Asking asking) {
+                          if (asking == RedisNodes::Asking::yes)
+                            connection.run({"ASKING"}, deadline).expect_done();
+                          return connection.run(words, deadline);
+                        });
   }
   RedisReply run(std::string_view key, std::initializer_list<std::string_view> words) {
     return run(key, RedisWords(words.begin(), words.size()), redis_deadline(options_.reply_timeout));
@@ -57,8 +58,7 @@ class RedisClient {
   const OwnProcess process_ = {};
   const RedisOptions options_;
   const RedisAddress address_;
-  RedisConnector connector_;
-  RedisPool pool_;
+  RedisNodes nodes_;
 };
 
 }  // namespace paidonce::inline v1::detail

@@ -47,6 +47,8 @@ inline Error redis_error(std::string_view error) {
   if (word == "NOAUTH" || word == "WRONGPASS" || word == "NOPERM")
     return told(errc::invalid_options,
                 "the server does not let this user do that: check user, password and ACL");
+  if (word == "WRONGTYPE")
+    return told(errc::store_corrupt, "another program uses the same keys: choose another prefix");
   if (word == "READONLY" || word == "MASTERDOWN")
     return told(errc::store_unavailable, "the server is a replica, and takes no writes");
   if (word == "NOREPLICAS")

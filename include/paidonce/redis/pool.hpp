@@ -26,6 +26,7 @@ namespace paidonce::inline v1::detail {
 struct RedisSlot {
   std::optional<RedisConnection> connection = {};
   std::chrono::steady_clock::time_point used = {};
+  std::uint64_t trust = 0;  // the connector's, when it was opened
 };
 
 /// Opens connections to one server. Thread-safe.
@@ -45,19 +46,29 @@ class RedisConnector {
   /// The slot's connection, a living one. An outage is waited for, as long as the gate lets callers wait.
   /// Throws `store_unavailable`, `invalid_options` and what the check does.
   RedisConnection& ready(RedisSlot& slot) {
-    if (slot.connection && alive(slot)) return *slot.connection;
     for (;;) {
       try {
-        return open_now(slot);
+        return ready_or_out(slot);
       } catch (const RedisOutage&) {
-        if (!gate_.has_patience()) throw;
+        if (!has_patience()) throw;
       }
     }
   }
 
+  /// Likewise, but tells an outage at once: where another server may have taken over.
+  RedisConnection& ready_or_out(RedisSlot& slot) {
+    return slot.connection && alive(slot) ? *slot.connection : open_now(slot);
+  }
+
+  bool has_patience() const { return gate_.has_patience(); }
+
+  /// All connections are opened and checked anew before their next use.
+  void distrust() noexcept { trust_.fetch_add(1, std::memory_order_relaxed); }
+
   /// Opens anew; an outage is told at once.
   RedisConnection& open_now(RedisSlot& slot) {
     slot.connection.reset();
+    slot.trust = trust_.load(std::memory_order_relaxed);
     gate_.enter();
     try {
       RedisConnection opened = connect(endpoint_, address_, options_);
@@ -82,7 +93,7 @@ class RedisConnector {
     const auto now = std::chrono::steady_clock::now();
     const bool long_idle = now - slot.used >= options_.idle_check;
     slot.used = now;
-    if (!slot.connection->quiet()) return false;
+    if (slot.trust != trust_.load(std::memory_order_relaxed) || !slot.connection->quiet()) return false;
     if (!long_idle) return true;
     try {
       return !slot.connection->run({"PING"}, redis_deadline(Duration(1000))).is_error();
@@ -96,7 +107,7 @@ class RedisConnector {
   const RedisOptions& options_;
   const Check check_;
   ReconnectGate gate_;
-  std::atomic<std::uint64_t> opened_{0};
+  std::atomic<std::uint64_t> opened_{0}, trust_{0};
 };
 
 /// A bounded number of connections that callers share, one at a time. Thread-safe; outlives its leases.
@@ -115,6 +126,7 @@ class RedisPool {
 
     /// Throws as RedisConnector::ready.
     RedisConnection& ready() { return pool_.connector_.ready(slot_); }
+    RedisConnection& ready_or_out() { return pool_.connector_.ready_or_out(slot_); }
 
    private:
     RedisPool& pool_;

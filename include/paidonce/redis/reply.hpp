@@ -19,6 +19,9 @@ class RedisValue {
 
   bool is_nil() const noexcept { return reply_->type == REDIS_REPLY_NIL; }
   bool is_error() const noexcept { return reply_->type == REDIS_REPLY_ERROR; }
+  bool is_integer(long long value) const noexcept {
+    return reply_->type == REDIS_REPLY_INTEGER && reply_->integer == value;
+  }
   /// The whole text of an error: for decisions, never for callers.
   std::string_view error() const noexcept { return is_error() ? bytes() : std::string_view(); }
   std::string_view error_word() const noexcept { return redis_error_word(error()); }

@@ -1,0 +1,125 @@
+#pragma once
+// The three operations as commands. A caller makes its own ready, and reads its own answer; those who send
+// it only pass bytes on.
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <paidonce/errors.hpp>
+#include <paidonce/key.hpp>
+#include <paidonce/record.hpp>
+#include <paidonce/redis/connection.hpp>
+#include <paidonce/redis/reply.hpp>
+#include <paidonce/stores/combine/combiner.hpp>
+#include <paidonce/stores/redis/keys.hpp>
+#include <paidonce/stores/redis/scripts.hpp>
+#include <paidonce/time.hpp>
+
+namespace paidonce::inline v1::detail {
+
+/// Whether a record may be forgotten one day, as `protocol::expired` has it.
+inline bool may_expire(const Record& record) noexcept {
+  return record.state == State::succeeded || record.state == State::declined ||
+         (record.state == State::released && record.checkpoint.empty());
+}
+
+/// How long the server keeps a record by itself, from when it gets it: as long as its writer meant to,
+/// whatever time either of them has. Null: until somebody erases it.
+inline std::optional<Duration> time_to_live(const Record& record, Duration grace) noexcept {
+  if (!may_expire(record)) return std::nullopt;
+  constexpr Duration most{100'000'000'000'000};  // 3000 years, which the server can add to its time
+  const Duration::rep from = record.updated_at.time_since_epoch().count();
+  const Duration::rep to = record.expires_at.time_since_epoch().count();
+  if (to <= from) return grace;
+  const auto kept = static_cast<std::uint64_t>(to) - static_cast<std::uint64_t>(from);
+  return kept >= static_cast<std::uint64_t>(most.count())
+             ? most
+             : Duration(static_cast<Duration::rep>(kept)) + grace;
+}
+
+inline std::string version_bytes(Version version) {
+  std::string bytes;
+  put_integer(bytes, version);
+  return bytes;
+}
+
+/// What a caller wants done, and what came of it.
+class RedisOperation : public CombinedOperation {
+ public:
+  enum class Kind : std::uint8_t { find, insert, replace };
+
+  RedisOperation(const RedisTags& tags, const IdempotencyKey& the_key)
+      : RedisOperation(Kind::find, tags, the_key, nullptr, 0, Duration(0)) {}
+  RedisOperation(Kind the_kind, const RedisTags& tags, const IdempotencyKey& the_key,
+                 const Record* the_record, Version the_expected, Duration grace)
+      : CombinedOperation(the_key.bytes()),
+        kind(the_kind),
+        tag_number(redis_tag(the_key.bytes())),
+        tag(tags[tag_number]),
+        record(the_record),
+        name_(tag.records) {
+    name_.append(key);
+    if (!record) return;
+    bytes_ = to_bytes(*record);
+    ttl = time_to_live(*record, grace);
+    if (ttl) {
+      ttl_ = std::to_string(ttl->count());
+      score_ = std::to_string(record->expires_at.time_since_epoch().count());
+    }
+    if (kind == Kind::insert)
+      last_ = std::to_string(saturating_add(record->updated_at, -grace).time_since_epoch().count());
+    else
+      last_ = version_bytes(the_expected);
+  }
+
+  /// Adds the command to a pipeline. `begins_refused`: "1" or "0".
+  void add_to(RedisConnection& connection, const RedisScriptNames& scripts,
+              std::string_view begins_refused) const {
+    if (kind == Kind::find) return connection.add({"GET", name_});
+    if (kind == Kind::insert)
+      return connection.add({"EVALSHA", scripts.insert, "3", name_, tag.open, tag.done, bytes_, key, ttl_,
+                             score_, begins_refused, last_, tag.records});
+    connection.add({"EVALSHA", scripts.replace, "3", name_, tag.open, tag.done, bytes_, key, ttl_, score_,
+                    begins_refused, last_});
+  }
+
+  /// Of an insert or replace: whether the server says that it wrote.
+  bool wrote() const {
+    if (!answer || answer->is_error()) return false;
+    return kind == Kind::insert ? answer->is_nil() : kind == Kind::replace && answer->integer() == 1;
+  }
+
+  /// Whether a begin was refused, as it was asked to.
+  bool begin_refused() const noexcept {
+    return answer && ((kind == Kind::insert && answer->is_integer(0)) ||
+                      (kind == Kind::replace && answer->is_integer(2)));
+  }
+
+  /// Of a find or insert. Throws as the operation.
+  std::optional<Record> found() const {
+    if (answer->expect_done().is_nil()) return std::nullopt;
+    return record_from_bytes(answer->text());
+  }
+  bool replaced() const { return answer->expect_done().integer() == 1; }
+
+  const std::string& name() const noexcept { return name_; }
+
+  const Kind kind;
+  const std::size_t tag_number;
+  const RedisTag& tag;
+  const Record* const record;        // to be written
+  std::optional<Duration> ttl = {};  // of that
+  std::optional<RedisReply> answer = {};
+  bool unsent = false;  // its node is out of reach: nothing has happened
+
+ private:
+  std::string name_, bytes_, ttl_, score_, last_;
+};
+
+}  // namespace paidonce::inline v1::detail
