@@ -231,13 +231,14 @@ TEST_CASE("every alert has an entry in the runbook, and in the rules for Prometh
   const std::set<std::string> entries = behind(runbook, "\n## ", '\n');
   std::set<std::string> told = rule_names();
   CHECK(told.size() == AlertRules::names.size());
-  // What recovery, the worker, the audit log, orders and relays tell of themselves.
-  for (const char* const part : {"recovery", "audit", "orders"})
+  // What recovery, the workers, the audit log, orders and relays tell of themselves.
+  for (const char* const part : {"recovery", "audit", "orders", "queue"})
     for (const auto& file : std::filesystem::directory_iterator(std::filesystem::path(PAIDONCE_SOURCE) /
                                                                 "include/paidonce" / part))
       if (file.path().extension() == ".hpp") {
         const std::string source = content_of(file.path());
-        for (const char* const before : {"Alert alert{\"", "alerts_.push_back({\"", "tell(\""})
+        for (const char* const before :
+             {"Alert alert{\"", "alerts_.push_back({\"", "tell(\"", "options_.alert, sinks_, \""})
           told.merge(behind(source, before, '"'));
         for (const std::string& name : behind(source, " = \"order_", '"')) told.insert("order_" + name);
       }
