@@ -71,6 +71,8 @@ class KeptProcess {
 
   const std::filesystem::path& directory() const noexcept { return directory_; }
   pid_t keeper() const noexcept { return keeper_; }
+  /// Whether it was given a process to live as long as.
+  bool outlives() const noexcept { return outlives_; }
 
  private:
   std::string ask(char letter);

@@ -198,7 +198,7 @@ int main(int argc, char** argv) {
   if (keeper.server > 0) {
     ::kill(keeper.server, SIGCONT);
     ::kill(keeper.server, SIGQUIT);
-    for (int times = 0; times < 1000 && keeper.server > 0; ++times) {
+    for (int times = 0; times < 400 && keeper.server > 0; ++times) {
       ::poll(nullptr, 0, 5);
       keeper.reap(WNOHANG);
     }
