@@ -20,13 +20,14 @@
 #include <paidonce/redis/options.hpp>
 #include <paidonce/retry/backoff.hpp>
 #include <paidonce/retry/system_random.hpp>
+#include <paidonce/stores/redis/keys.hpp>
 #include <paidonce/timer.hpp>
 
 namespace paidonce::inline v1 {
 
 struct RedisLockOptions {
   RedisOptions connection = {};
-  /// What the names of all locks begin with. Without braces.
+  /// Names begin with it in braces, as those of a RedisStore; it has none itself.
   std::string prefix = "paidonce";
   /// How long others wait for a host that has died, at most; and how long a server may be out of reach before
   /// what is held counts as lost. Renewed when a third of it is over. From 200 ms; short ones are lost to
@@ -61,8 +62,8 @@ class RedisLock {
 
    private:
     friend class RedisLock;
-    /// Waits for the server, but not for long: `acquire_timeout` and `connect_timeout`, and a second for the
-    /// answer. A child keeps what is its parent's.
+    /// Waits for the server, but not for long: `acquire_timeout` and `connect_timeout`, and half a second for
+    /// the answer. A child keeps what is its parent's.
     struct Release {
       const State* state;
       void operator()(detail::HeldLock* held) const noexcept {
@@ -156,8 +157,10 @@ class RedisLock {
       return options;
     }
 
+    /// Where the record of that key is, if the store has the same prefix: both are there, or neither.
     std::string name_of(const IdempotencyKey& key) const {
-      return options.prefix + ":lock:" + std::string(key.bytes());
+      std::string name = "{" + options.prefix + ":" + std::to_string(detail::redis_tag(key.bytes())) + "}:l:";
+      return name.append(key.bytes());
     }
 
     void start_renewals() {

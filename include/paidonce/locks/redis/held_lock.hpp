@@ -19,6 +19,12 @@
 
 namespace paidonce::inline v1::detail {
 
+/// Until when the server keeps a lock at least, counted from before it was asked: clocks drift apart, and the
+/// server counts in milliseconds.
+constexpr BootTime lock_end(BootTime asked, Duration ttl) noexcept {
+  return boot_after(asked, ttl - Duration(1)) - drift_of(boot_after(0, ttl));
+}
+
 /// `take` belongs to one thread; once that has said true, any number of them may ask `lost`, until one of
 /// them releases it.
 class HeldLock final : private Heartbeats::Beat {
@@ -37,16 +43,14 @@ class HeldLock final : private Heartbeats::Beat {
         // comes later asks in the same name, and so meets nobody but itself.
         if (!server_.take(name_, token_, deadline) && !(unsure_ && server_.renew(name_, token_, deadline)))
           return false;
-        until_.store(end_of(asked), std::memory_order_relaxed);
-        if (boot_now() < end_of(asked)) break;
-        if (again) throw Error(errc::store_unavailable, "the server answers too slowly");
+        until_.store(lock_end(asked, ttl_), std::memory_order_relaxed);
+        renewals_.add(*this, boot_after(asked, ttl_ / 3));
+        return true;
       } catch (const Error& failure) {
-        if (again || failure.code() != errc::store_unavailable) throw;
+        unsure_ = true;
+        if (again || failure.code() != errc::store_unavailable || server_.is_late(deadline)) throw;
       }
-      unsure_ = true;
     }
-    renewals_.add(*this, boot_after(boot_now(), ttl_ / 3));
-    return true;
   }
 
   /// For good. Reads memory and a clock.
@@ -69,19 +73,13 @@ class HeldLock final : private Heartbeats::Beat {
   }
 
  private:
-  /// Clocks drift apart, and the server counts in milliseconds.
-  BootTime end_of(BootTime asked) const noexcept {
-    return boot_after(asked, ttl_ - Duration(1)) - drift_of(boot_after(0, ttl_));
-  }
-
   BootTime beat() noexcept override {
-    if (lost()) return Heartbeats::never;
     const BootTime asked = boot_now();
     try {
       const bool ours = server_.renew(name_, token_, server_.deadline());
       if (lost()) return Heartbeats::never;  // the answer came too late: others may have been told so
       if (ours) {
-        until_.store(end_of(asked), std::memory_order_relaxed);
+        until_.store(lock_end(asked, ttl_), std::memory_order_relaxed);
         return boot_after(asked, ttl_ / 3);
       }
       lost_.store(true, std::memory_order_relaxed);

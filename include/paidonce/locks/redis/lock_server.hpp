@@ -45,7 +45,9 @@ class LockServer {
   void check_process() const { client_.check_process(); }
 
   RedisDeadline deadline() const { return redis_deadline(patience_); }
-  RedisDeadline deadline_of_release() const { return redis_deadline(std::min(patience_, Duration(1'000))); }
+  RedisDeadline deadline_of_release() const { return redis_deadline(std::min(patience_, Duration(500))); }
+
+  static bool is_late(RedisDeadline deadline) { return std::chrono::steady_clock::now() >= deadline; }
 
   /// False: somebody has it; that may be who asks, where an earlier answer was lost.
   bool take(std::string_view name, const LockToken& token, RedisDeadline deadline) {

@@ -7,6 +7,7 @@
 // | `{<prefix>:<tag>}:open`      | a sorted set, all scores 0: `<bytes>` of the records that do not expire |
 // | `{<prefix>:<tag>}:done`      | a sorted set: `<bytes>` of those that do, by their `expires_at` in ms  |
 // | `{<prefix>:<tag>}:swept`     | the highest version that a sweep has erased, 8 bytes little-endian     |
+// | `{<prefix>:<tag>}:l:<bytes>` | the token of who holds the key in a RedisLock                          |
 //
 // The tag is crc16(bytes) mod 256, in decimal: the lower byte of what CLUSTER KEYSLOT reckons with. All keys
 // of a tag are in one slot.
