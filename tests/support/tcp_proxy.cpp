@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <list>
 #include <map>
 #include <mutex>
@@ -57,6 +58,41 @@ std::uint32_t number_at(const std::string& bytes, std::size_t at) {
   return number;
 }
 
+/// How long the value of RESP is that begins there; 0: it has not come as a whole. A command is an array.
+std::size_t resp_size(const std::string& bytes, std::size_t from = 0) {
+  const std::size_t end = bytes.find("\r\n", from);
+  if (end == std::string::npos) return 0;
+  const std::size_t line = end + 2 - from;
+  const char type = bytes[from];
+  if (type != '$' && type != '*') return line;
+  const long count = std::atol(bytes.c_str() + from + 1);
+  if (count < 0) return line;
+  std::size_t size = line;
+  if (type == '$') {
+    size += static_cast<std::size_t>(count) + 2;
+    return bytes.size() - from < size ? 0 : size;
+  }
+  for (long at = 0; at < count; ++at) {
+    if (from + size >= bytes.size()) return 0;
+    const std::size_t element = resp_size(bytes, from + size);
+    if (element == 0) return 0;
+    size += element;
+  }
+  return size;
+}
+
+/// The words of a command, separated by spaces.
+std::string resp_words(const std::string& command) {
+  std::string words;
+  for (std::size_t at = command.find("\r\n") + 2; at < command.size();) {
+    const std::size_t end = command.find("\r\n", at) + 2;
+    const auto size = static_cast<std::size_t>(std::atol(command.c_str() + at + 1));
+    words += (words.empty() ? "" : " ") + command.substr(end, size);
+    at = end + size + 2;
+  }
+  return words;
+}
+
 std::string upper(std::string text) {
   for (char& letter : text) letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
   return text;
@@ -93,7 +129,8 @@ struct Link {
 
 class TcpProxy::Core {
  public:
-  explicit Core(int to_port) : to_port_(to_port), listener_(bind_to(reserved_.number())) {
+  Core(int to_port, Speaks protocol)
+      : protocol_(protocol), to_port_(to_port), listener_(bind_to(reserved_.number())) {
     if (::listen(listener_, 256) != 0) fail("a proxy's listener");
     if (::pipe2(wake_, O_CLOEXEC | O_NONBLOCK) != 0) fail("a proxy's pipe");
     thread_ = std::thread([this] { run(); });
@@ -129,6 +166,8 @@ class TcpProxy::Core {
   mutable std::mutex mutex_;
   std::condition_variable hit_, moved_;
   support::ReservedPort reserved_;
+  const Speaks protocol_;
+  std::optional<std::size_t> left_[2];  // bytes until a cut, of clients and of servers
   int to_port_, listener_;
   bool swallows_ = false, refuses_ = false, frozen_ = false, cut_all_ = false, ending_ = false;
   std::list<Link> links_;
@@ -199,6 +238,7 @@ class TcpProxy::Core {
       Link link;
       link.client = client;
       link.swallowed = swallows_;
+      if (protocol_ != Speaks::postgres) link.stage = Link::Stage::connected;
       if (!swallows_) {
         link.server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         const ::sockaddr_in address = loopback(to_port_);
@@ -255,8 +295,33 @@ class TcpProxy::Core {
     return true;
   }
 
+  /// Of a protocol that is not known.
+  void pass_on(Link& link, From side, std::string& from, std::string& to) {
+    std::optional<std::size_t>& left = left_[static_cast<std::size_t>(side)];
+    const std::size_t size = left ? std::min(*left, from.size()) : from.size();
+    to += from.substr(0, size);
+    from.erase(0, size);
+    if (!left) return;
+    *left -= size;
+    if (*left != 0) return;
+    left.reset();
+    link.cut = true;
+    count_hit();
+  }
+
   void take_requests(Link& link) {
+    if (protocol_ == Speaks::anything) pass_on(link, From::client, link.from_client, link.to_server);
     while (!link.held && !link.cut) {
+      if (protocol_ == Speaks::resp) {
+        const std::size_t size = resp_size(link.from_client);
+        if (size == 0) return;
+        if (link.outstanding.empty()) ++round_trips_;
+        link.request = link.from_client.substr(0, size);
+        link.sql = resp_words(link.request);
+        link.from_client.erase(0, size);
+        end_request(link);
+        continue;
+      }
       if (link.stage <= Link::Stage::asks_for_encryption && !pass_startup(link)) return;
       if (link.from_client.size() < 5) return;
       const std::size_t size = 1 + std::size_t{number_at(link.from_client, 1)};
@@ -364,6 +429,7 @@ class TcpProxy::Core {
   }
 
   void take_replies(Link& link) {
+    if (protocol_ == Speaks::anything) pass_on(link, From::server, link.from_server, link.to_client);
     while (!link.from_server.empty() && !link.cut) {
       if (link.stage == Link::Stage::asks_for_encryption) {
         link.stage = Link::Stage::startup;
@@ -371,13 +437,15 @@ class TcpProxy::Core {
         link.from_server.erase(0, 1);
         continue;
       }
-      if (link.from_server.size() < 5) return;
-      const std::size_t size = 1 + std::size_t{number_at(link.from_server, 1)};
-      if (link.from_server.size() < size) return;
+      const bool resp = protocol_ == Speaks::resp;
+      if (!resp && link.from_server.size() < 5) return;
+      const std::size_t size =
+          resp ? resp_size(link.from_server) : 1 + std::size_t{number_at(link.from_server, 1)};
+      if (size == 0 || link.from_server.size() < size) return;
       std::string message = link.from_server.substr(0, size);
       link.from_server.erase(0, size);
       if (link.mute) continue;
-      const bool ready = message[0] == 'Z';
+      const bool ready = resp || message[0] == 'Z';
       if (ready && link.stage == Link::Stage::connecting) {
         link.stage = Link::Stage::connected;
         link.to_client += message;
@@ -417,7 +485,7 @@ class TcpProxy::Core {
   std::thread thread_;
 };
 
-TcpProxy::TcpProxy(int to_port) : core_(std::make_unique<Core>(to_port)) {}
+TcpProxy::TcpProxy(int to_port, Speaks protocol) : core_(std::make_unique<Core>(to_port, protocol)) {}
 TcpProxy::~TcpProxy() = default;
 
 int TcpProxy::port() const noexcept { return core_->reserved_.number(); }
@@ -431,6 +499,9 @@ void TcpProxy::arm(Cut cut, const std::string& containing, std::size_t nth) {
 }
 void TcpProxy::arm_always(Cut cut, const std::string& containing) {
   core_->change([&] { core_->armed_.push_back({cut, upper(containing), 0}); });
+}
+void TcpProxy::cut_after(From side, std::size_t bytes) {
+  core_->change([&] { core_->left_[static_cast<std::size_t>(side)] = bytes; });
 }
 std::size_t TcpProxy::hits() const {
   return core_->look([&] { return core_->hits_; });
@@ -455,6 +526,7 @@ void TcpProxy::reset() {
   accept();
   core_->change([&] {
     core_->armed_.clear();
+    for (auto& left : core_->left_) left.reset();
     core_->frozen_ = false;
     core_->hits_ = core_->requests_ = core_->round_trips_ = core_->connected_ = 0;
     core_->statements_.clear();

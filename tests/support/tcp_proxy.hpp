@@ -1,13 +1,20 @@
 #pragma once
-// A network that fails when a test says so, between a client of PostgreSQL and a server (or pgbouncer). It
-// follows the messages of the protocol (https://www.postgresql.org/docs/current/protocol-flow.html), and so
-// cuts at a statement, not at a byte count.
+// A network that fails when a test says so, between a client and a server. It follows the messages of
+// PostgreSQL's protocol (https://www.postgresql.org/docs/current/protocol-flow.html; also pgbouncer's), or
+// those of Redis (https://redis.io/docs/latest/develop/reference/protocol-spec/), and so cuts at a statement
+// or a command, not at a byte count. Of any other protocol it knows nothing, and cuts at a byte count.
 //
 //   TcpProxy proxy(server.port());
 //   PostgresStore store(proxy.conninfo(server.conninfo(database)));
 //   proxy.arm(Cut::before_reply, "COMMIT");         // the next COMMIT is executed, and its reply is lost
 //   ...
 //   CHECK(proxy.await_hit());
+//
+//   TcpProxy redis(server.port(), Speaks::resp);
+//   redis.arm(Cut::reply_never, "EVALSHA", 2);      // its words, separated by spaces, contain that
+//
+//   TcpProxy rabbitmq(server.port(), Speaks::anything);
+//   rabbitmq.cut_after(From::client, 1000);
 
 #include <chrono>
 #include <cstddef>
@@ -16,8 +23,12 @@
 #include <string>
 #include <vector>
 
+enum class Speaks : std::uint8_t { postgres, resp, anything };
+enum class From : std::uint8_t { client, server };
+
 /// What becomes of a request, which is all messages up to a Query or a Sync, or of its reply, which is all up
-/// to ReadyForQuery. A cut closes both sides of the connection.
+/// to ReadyForQuery; with Redis, one command of a pipeline and one value. A cut closes both sides of the
+/// connection.
 enum class Cut : std::uint8_t {
   before_request,  ///< the server never sees it
   within_request,  ///< the server gets the first half of its bytes
@@ -33,7 +44,7 @@ enum class Cut : std::uint8_t {
 /// Thread-safe. One thread of its own moves the bytes. TLS passes through only where the server refuses it.
 class TcpProxy {
  public:
-  explicit TcpProxy(int to_port);
+  explicit TcpProxy(int to_port, Speaks protocol = Speaks::postgres);
   ~TcpProxy();
   TcpProxy(const TcpProxy&) = delete;
   TcpProxy& operator=(const TcpProxy&) = delete;
@@ -48,6 +59,9 @@ class TcpProxy {
   void arm(Cut cut, const std::string& containing = "", std::size_t nth = 1);
   /// Likewise to every such request until reset().
   void arm_always(Cut cut, const std::string& containing = "");
+  /// Counts the bytes that clients, or servers, send from now on; passes on so many, and cuts the connection
+  /// that brought the last one, which counts as a hit. Once. Only where it speaks anything.
+  void cut_after(From side, std::size_t bytes);
   /// How many cuts have hit since the last reset().
   std::size_t hits() const;
   /// Waits until so many have hit; false after the time.
@@ -71,12 +85,12 @@ class TcpProxy {
   /// Connections from now on go to another port.
   void redirect(int to_port);
 
-  /// Of the requests that clients have sent since the last reset(), connecting left out.
+  /// Of the requests that clients have sent since the last reset(), connecting to PostgreSQL left out.
   std::size_t requests() const;
   /// How often a client has sent something while no reply of its connection was outstanding, connecting left
   /// out: what a network's latency is paid for. A pipeline is one.
   std::size_t round_trips() const;
-  /// The SQL of those requests, in order.
+  /// The SQL of those requests, or the words of those commands, in order.
   std::vector<std::string> statements() const;
   /// Connections that clients have made since the last reset(), and those open now.
   std::size_t connected() const;
