@@ -20,7 +20,7 @@ namespace {
 struct Client {
   explicit Client(int port) : context(redisConnect("127.0.0.1", port)) {
     REQUIRE(context->err == 0);
-    redisSetTimeout(context, {2, 0});
+    redisSetTimeout(context, {1, 0});
   }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -29,7 +29,7 @@ struct Client {
     std::vector<const char*> all = words;
     redisAppendCommandArgv(context, static_cast<int>(all.size()), all.data(), nullptr);
   }
-  /// "nothing" where the connection ended, or nobody answered for two seconds.
+  /// "nothing" where the connection ended, or nobody answered for a second.
   std::string read() {
     void* reply = nullptr;
     if (redisGetReply(context, &reply) != REDIS_OK) return "nothing";
