@@ -119,7 +119,7 @@ class RedisNodes {
   /// What an answer tells of where its command belongs; a slot that moved is taken note of.
   RedisRedirect redirect(std::uint16_t slot, const RedisValue& answer, const RedisEndpoint& asked) {
     RedisRedirect told;
-    if (!answer.is_error()) return told;
+    if (!answer.is_error() || !is_cluster()) return told;
     const RedisVerdict verdict = redis_verdict(answer.error_word());
     if (verdict == RedisVerdict::repeat) {
       told.verdict = verdict;
@@ -243,7 +243,6 @@ class RedisNodes {
   }
 
   void moved(std::uint16_t slot, const RedisEndpoint& to) {
-    if (!is_cluster()) return;  // of a single server: what it says is passed on
     RedisNode& node = at(to);
     if ((*owners_)[slot].exchange(&node, std::memory_order_acq_rel) == &node) return;
     node.connector.distrust();

@@ -69,7 +69,11 @@ class RedisConnector {
   RedisConnection& open_now(RedisSlot& slot) {
     slot.connection.reset();
     slot.trust = trust_.load(std::memory_order_relaxed);
-    gate_.enter();
+    try {
+      gate_.enter();
+    } catch (const Error& out_of_reach) {
+      throw RedisOutage(out_of_reach.what());
+    }
     try {
       RedisConnection opened = connect(endpoint_, address_, options_);
       if (check_) check_(opened);

@@ -172,7 +172,7 @@ class RedisStore {
       if (operation.begin_refused()) node->refuse_begin();
       if (operation.wrote())
         shared.witnesses.note(operation.tag_number, operation.name(), operation.record->version,
-                              operation.ttl);
+                              operation.record->state == State::released ? std::nullopt : operation.ttl);
     }
 
     const RedisStoreOptions options;

@@ -80,10 +80,9 @@ class RedisStoreNode : public RedisNode {
     }
   }
 
-  /// Opens the first connection. Throws where that cannot be, and `unsafe_config`.
+  /// Opens the first connection, before anybody calls. Throws where that cannot be, and `unsafe_config`.
   void open_first() {
-    RedisPool::Lease lease(pool);
-    lease.ready();
+    connector.ready(lanes_[0]);
     if (const char* const problem = problem_.load()) throw Error(errc::unsafe_config, problem);
   }
 
@@ -120,22 +119,32 @@ class RedisStoreNode : public RedisNode {
     const RedisDeadline deadline = redis_deadline(shared_.options.connection.connect_timeout);
     add_check(connection);
     read_check(connection, deadline);
-    const std::vector<RedisWitness> witnesses = shared_.witnesses.recall();
-    for (const RedisWitness& each : witnesses) {
-      connection.add({"GETRANGE", each.key, "35", "42"});
-      connection.add({"GET", shared_.tags[each.tag].swept});
-    }
-    add_scripts(connection);
-    for (const RedisWitness& each : witnesses) {
+    hear(shared_.witnesses.recall(), connection, deadline);
+    load(connection, deadline);
+  }
+
+  /// Whether the server knows what they do.
+  void hear(std::vector<RedisWitness> witnesses, RedisConnection& connection, RedisDeadline deadline) {
+    for (const RedisWitness& each : witnesses) connection.add({"GETRANGE", each.key, "35", "42"});
+    std::vector<std::string> versions;
+    std::erase_if(witnesses, [&](const RedisWitness& each) {
       const RedisReply version = connection.read(deadline);
+      if (version.is_error() || !is_forgotten(each.version, version.text(), {}))
+        return true;  // an error: another node has that slot
+      versions.emplace_back(version.text());
+      return false;
+    });
+    for (const RedisWitness& each : witnesses) connection.add({"GET", shared_.tags[each.tag].swept});
+    for (std::size_t at = 0; at < witnesses.size(); ++at) {
       const RedisReply swept = connection.read(deadline);
-      if (version.is_error() || swept.is_error()) continue;  // another node has that slot
-      if (!is_forgotten(each.version, version.text(), swept.is_nil() ? std::string_view() : swept.text()))
+      if (swept.is_error()) continue;
+      if (!is_forgotten(witnesses[at].version, versions[at],
+                        swept.is_nil() ? std::string_view() : swept.text()))
         continue;
+      shared_.witnesses.dismiss(witnesses[at]);
       shared_.lost_writes.fetch_add(1, std::memory_order_relaxed);
       shared_.forgetful.store(true, std::memory_order_relaxed);
     }
-    read_scripts(connection, deadline);
   }
 
   void add_check(RedisConnection& connection) {
@@ -148,7 +157,7 @@ class RedisStoreNode : public RedisNode {
   void read_check(RedisConnection& connection, RedisDeadline deadline) {
     const RedisReply info = connection.read(deadline);
     const RedisReply config = connection.read(deadline);
-    if (info.error_word() == "NOAUTH") throw redis_error(info.error());
+    expect_told(info);
     const RedisServerFacts facts = facts_of(info, config);
     try {
       check_serving(facts);
@@ -158,6 +167,15 @@ class RedisStoreNode : public RedisNode {
     }
     if (shared_.options.unsafe == UnsafeConfig::accept) return;
     problem_.store(reason_to_refuse(facts, shared_.options.fsync), std::memory_order_relaxed);
+  }
+
+  /// INFO that is forbidden or renamed tells nothing; other errors are not about INFO.
+  static void expect_told(const RedisReply& info) {
+    const std::string_view word = info.error_word();
+    if (!info.is_error() || word == "NOPERM" || word == "ERR") return;
+    if (redis_verdict(word) == RedisVerdict::leave && word != "NOAUTH")
+      throw RedisOutage("the server cannot serve at the moment");
+    throw redis_error(info.error());
   }
 
   bool check_is_due() const noexcept {
@@ -216,7 +234,9 @@ class RedisStoreNode : public RedisNode {
     for (std::size_t at = 0; at < batch.size(); ++at) {
       try {
         batch[at]->answer = connection.read(deadline);
-      } catch (...) {  // nobody knows what became of this one and those behind it
+      } catch (
+          ...) {  // nobody knows what became of this one and those behind it, nor who else has the others
+        if (shared_.options.wait_replicas > 0) at = 0;
         for (; at < batch.size(); ++at) batch[at]->failure = std::current_exception();
         return;
       }

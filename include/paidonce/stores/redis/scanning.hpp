@@ -84,7 +84,7 @@ class RedisScan {
     std::string key = {};
   };
 
-  static constexpr std::size_t tags_at_once = 32, most_members = 1000;
+  static constexpr std::size_t most_members = 1000;
 
   RedisDeadline deadline() const { return redis_deadline(shared_.options.connection.reply_timeout); }
 
@@ -94,7 +94,7 @@ class RedisScan {
     position_ = 0;
     while (members_.empty()) {
       if (tag_ == redis_tags) return false;
-      const std::size_t first = tag_, end = std::min(redis_tags, first + tags_at_once);
+      const std::size_t first = tag_, end = std::min(redis_tags, first + (done_ ? 4 : 32));
       std::vector<RedisCommand> commands;
       const std::string most = std::to_string(most_members);
       for (std::size_t tag = first; tag < end; ++tag) {

@@ -43,7 +43,7 @@ inline bool is_forgotten(Version acknowledged, std::string_view version, std::st
 /// Thread-safe.
 class RedisWitnesses {
  public:
-  /// Records that do not expire may be completed by others, and stay for `least` then.
+  /// Records that are not final may be completed by others, and stay for `least` then.
   explicit RedisWitnesses(Duration least) : least_(least) {}
 
   void note(std::size_t tag, std::string_view key, Version version, std::optional<Duration> ttl) {
@@ -55,6 +55,14 @@ class RedisWitnesses {
     place.witness.key.assign(key);
     place.witness.version = version;
     place.witness.until = until;
+  }
+
+  /// It has told what it knew.
+  void dismiss(const RedisWitness& witness) {
+    Place& place = places_[witness.tag];
+    const std::lock_guard lock(place.mutex);
+    if (place.witness.version == witness.version && place.witness.key == witness.key)
+      place.witness.until = {};
   }
 
   /// Those that a server which has them forgot nothing must have.
