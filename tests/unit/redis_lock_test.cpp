@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstddef>
 #include <future>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@
 
 #include "support/catch.hpp"
 #include "support/redis_server.hpp"
+#include "support/tcp_proxy.hpp"
 
 #if defined(__SANITIZE_THREAD__)
 #define PAIDONCE_UNDER_TSAN
@@ -198,6 +200,52 @@ TEST_CASE("a renewal whose answer comes too late revives nothing", "[redis][lock
   CHECK(hold->lost());
   hold.reset();
   CHECK(calls(server, "pexpire") <= 2);
+}
+
+TEST_CASE("a lock whose answer was lost is known by its token", "[redis][lock]") {
+  auto& server = shared_redis();
+  TcpProxy network(server.port(), Speaks::resp);
+  const std::string prefix = RedisServer::fresh_prefix();
+  RedisLock lock("redis://127.0.0.1:" + std::to_string(network.port()), options_for(prefix));
+  RedisLock other(server.uri(), options_for(prefix));
+  REQUIRE(lock.acquire(IdempotencyKey("connect", "first"), at_once).has_value());
+  SECTION("executed") { network.arm(Cut::before_reply, "SET"); }
+  SECTION("executed, or not yet") { network.arm(Cut::after_request, "SET"); }
+  SECTION("not executed") { network.arm(Cut::before_request, "SET"); }
+  auto hold = lock.acquire(key, at_once);
+  REQUIRE(hold.has_value());
+  CHECK(network.hits() == 1);
+  CHECK_FALSE(other.acquire(key, at_once).has_value());
+  hold.reset();
+  CHECK(other.acquire(key, long_enough).has_value());
+}
+
+TEST_CASE("a lock that comes late is nobody's, and ends by itself", "[redis][lock]") {
+  auto& server = shared_redis();
+  TcpProxy network(server.port(), Speaks::resp);
+  const std::string prefix = RedisServer::fresh_prefix();
+  RedisLockOptions options = options_for(prefix, Duration(300));
+  RedisLock lock("redis://127.0.0.1:" + std::to_string(network.port()), options);
+  network.arm(Cut::request_held, "SET");
+  CHECK_THROWS_MATCHES(lock.acquire(key, at_once), Error, support::has_code<Error>(errc::lock_unavailable));
+  network.release();
+  REQUIRE(comes_true([&] { return server.command({"EXISTS", name_of(prefix)}).integer == 1; }));
+  CHECK_FALSE(lock.acquire(key, at_once).has_value());
+  CHECK(lock.acquire(key, long_enough).has_value());
+}
+
+TEST_CASE("a renewal whose answer was lost is made again", "[redis][lock]") {
+  auto& server = shared_redis();
+  TcpProxy network(server.port(), Speaks::resp);
+  const std::string prefix = RedisServer::fresh_prefix();
+  RedisLock lock("redis://127.0.0.1:" + std::to_string(network.port()), options_for(prefix, Duration(600)));
+  network.arm(Cut::before_reply, "PEXPIRE");
+  auto hold = lock.acquire(key, at_once);
+  REQUIRE(hold.has_value());
+  REQUIRE(network.await_hit());
+  const std::size_t requests = network.requests();
+  REQUIRE(comes_true([&] { return network.requests() > requests; }));
+  CHECK_FALSE(hold->lost());
 }
 
 TEST_CASE("a server that is gone or full is no answer", "[redis][lock]") {
