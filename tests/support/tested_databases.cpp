@@ -1,5 +1,5 @@
-// The databases under a TestedStore and a TestedBank. A store is made once, and emptied for the next test
-// that asks for one of its kind: there are tests that ask for thousands.
+// The databases under a TestedStore and a TestedBank. A store in SQL is made once, and emptied for the next
+// test that asks for one of its kind: there are tests that ask for thousands.
 
 #include <future>
 #include <map>
@@ -15,10 +15,12 @@
 #include <sqlite3.h>
 
 #include <paidonce/stores/postgres.hpp>
+#include <paidonce/stores/redis.hpp>
 #include <paidonce/stores/sqlite.hpp>
 
 #include "fault/fast_directory.hpp"
 #include "support/postgres_server.hpp"
+#include "support/redis_server.hpp"
 #include "support/tested_bank.hpp"
 #include "support/tested_store.hpp"
 
@@ -137,6 +139,15 @@ struct PostgresPlace {
   }
 };
 
+/// One for each test: whoever empties a RedisStore from outside makes it refuse what begins.
+struct RedisPlace {
+  explicit RedisPlace(const Kind& kind)
+      : store(shared_redis().uri(), RedisStoreOptions{.prefix = RedisServer::fresh_prefix(),
+                                                      .max_record_bytes = kind.max_record_bytes,
+                                                      .fsync = Fsync::always}) {}
+  RedisStore store;
+};
+
 /// An empty store, which goes back to those that wait to be lent when nobody has it any more.
 template <class Place>
 std::shared_ptr<Place> lend(const Kind& kind) {
@@ -164,7 +175,7 @@ std::shared_ptr<Place> lend(const Kind& kind) {
 template <class Place>
 class Tested final : public TestedBackend {
  public:
-  explicit Tested(const Kind& kind) : place_(lend<Place>(kind)) {}
+  explicit Tested(std::shared_ptr<Place> place) : place_(std::move(place)) {}
   std::optional<Record> find(const IdempotencyKey& key) override { return place_->store.find(key); }
   std::optional<Record> insert(const IdempotencyKey& key, const Record& record) override {
     return place_->store.insert(key, record);
@@ -292,8 +303,9 @@ class TestedBankOf final : public TestedBankBackend {
 
 std::shared_ptr<TestedBackend> tested_database(const std::string& name, std::size_t max_record_bytes) {
   const Kind kind{.max_record_bytes = max_record_bytes};
-  if (name == "sqlite") return std::make_shared<Tested<SqlitePlace>>(kind);
-  if (name == "postgres") return std::make_shared<Tested<PostgresPlace>>(kind);
+  if (name == "sqlite") return std::make_shared<Tested<SqlitePlace>>(lend<SqlitePlace>(kind));
+  if (name == "postgres") return std::make_shared<Tested<PostgresPlace>>(lend<PostgresPlace>(kind));
+  if (name == "redis") return std::make_shared<Tested<RedisPlace>>(std::make_shared<RedisPlace>(kind));
   unknown(name);
 }
 
