@@ -211,6 +211,9 @@ TEST_CASE("servers that forget are refused, and those that cannot tell", "[redis
   CHECK_FALSE(refused(not_told, Fsync::every_second));
   CHECK(refused(not_told, Fsync::always));
   CHECK_FALSE(refused(not_told, Fsync::unchecked));
+  const auto not_always = [](Facts& facts) { facts.no_appendfsync_on_rewrite = "yes"; };
+  CHECK(refused(not_always, Fsync::every_second));
+  CHECK_FALSE(refused(not_always, Fsync::unchecked));
   const auto never = [](Facts& facts) { facts.appendfsync = "no"; };
   CHECK(refused(never, Fsync::every_second));
   CHECK(refused(never, Fsync::always));

@@ -8,10 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <thread>
@@ -257,6 +259,9 @@ TEST_CASE("servers whose settings forget are refused", "[redis][unsafe]") {
   CHECK(opened() == errc::unsafe_config);
   shop.options.fsync = Fsync::every_second;
   CHECK(opened() == errc{});
+  shop.set("no-appendfsync-on-rewrite", "yes");
+  CHECK(opened() == errc::unsafe_config);
+  shop.set("no-appendfsync-on-rewrite", "no");
   shop.set("appendfsync", "no");
   CHECK(opened() == errc::unsafe_config);
   shop.set("appendonly", "no");
@@ -285,6 +290,46 @@ TEST_CASE("a user who may not run CONFIG has a store all the same, unless every 
   CHECK(thrown_by([&] { shop.open(); }) == errc::invalid_options);
   shop.options.connection.password = "wrong";
   CHECK(thrown_by([&] { shop.open(); }) == errc::invalid_options);
+}
+
+TEST_CASE("the user of the page may do what a store does, and no more", "[redis][acl]") {
+  std::ifstream page(PAIDONCE_DOCS "/stores/redis.md");
+  std::string line;
+  while (std::getline(page, line) && !line.starts_with("ACL SETUSER ")) {
+  }
+  std::vector<std::string> words;
+  for (std::size_t at = 0; at < line.size();) {
+    const std::size_t end = std::min(line.find(' ', at), line.size());
+    words.push_back(line.substr(at, end - at));
+    at = end + 1;
+  }
+  REQUIRE(words.size() > 5);
+  Shop shop;
+  shop.options.fsync = Fsync::always;
+  shop.options.wait_replicas = 1;
+  shop.options.wait_timeout = Duration(5'000);
+  shop.options.connection.reply_timeout = Duration(10'000);
+  RedisServer replica;
+  replica.replica_of(shop.server);
+  shop.server.command(words);
+  shop.options.connection.user = "payments";
+  shop.options.connection.password = "secret";
+  shop.options.prefix = "payments";
+  shop.options.expiry_grace = Duration(1);
+  shop.options.connection.idle_check = Duration(1);
+  RedisStore store = shop.open();
+  const auto none = [](const IdempotencyKey&, const Record&) { return true; };
+  CHECK_FALSE(store.insert(key("a"), begun(1)));
+  CHECK(store.replace(key("a"), 1, paid(2)));
+  CHECK_FALSE(store.insert(key("soon over"), paid(1, Duration(0))));
+  CHECK(comes_true([&] { return !store.find(key("soon over")); }));
+  store.scan({}, none);
+  store.scan({.states = {State::in_doubt}}, none);
+  CHECK(store.erase_expired(Timestamp(Duration(1'800'000'000'000)), 10) == 1);
+  shop.options.prefix = "others";
+  RedisStore forbidden = shop.open();
+  CHECK(thrown_by([&] { forbidden.find(key("a")); }) == errc::invalid_options);
+  CHECK(thrown_by([&] { forbidden.insert(key("a"), begun()); }) == errc::invalid_options);
 }
 
 TEST_CASE("nothing begins on a server that became unsafe, and all that has begun may end",

@@ -151,7 +151,7 @@ class RedisStoreNode : public RedisNode {
     next_check_.store((Steady::now() + shared_.options.check_interval).time_since_epoch().count(),
                       std::memory_order_relaxed);
     connection.add({"INFO"});
-    connection.add({"CONFIG", "GET", "appendfsync"});
+    connection.add({"CONFIG", "GET", "*appendfsync*"});
   }
 
   void read_check(RedisConnection& connection, RedisDeadline deadline) {

@@ -18,7 +18,8 @@ namespace paidonce::inline v1::detail {
 struct RedisServerFacts {
   std::optional<std::int64_t> version = {};  ///< the first number of redis_version
   std::optional<std::string> role = {}, loading = {}, aof_enabled = {}, maxmemory_policy = {};
-  std::optional<std::string> appendfsync = {};  ///< of CONFIG, which is often forbidden
+  /// Of CONFIG, which is often forbidden.
+  std::optional<std::string> appendfsync = {}, no_appendfsync_on_rewrite = {};
 };
 
 /// The value of a line `name:value` of INFO.
@@ -35,7 +36,7 @@ inline std::optional<std::string> info_field(std::string_view info, std::string_
   return std::nullopt;
 }
 
-/// From the answers to INFO and to CONFIG GET appendfsync; either may be an error.
+/// From the answers to INFO and to CONFIG GET *appendfsync*; either may be an error.
 inline RedisServerFacts facts_of(const RedisValue& info, const RedisValue& config) {
   RedisServerFacts facts;
   if (!info.is_error()) {
@@ -50,7 +51,11 @@ inline RedisServerFacts facts_of(const RedisValue& info, const RedisValue& confi
     facts.aof_enabled = info_field(text, "aof_enabled");
     facts.maxmemory_policy = info_field(text, "maxmemory_policy");
   }
-  if (!config.is_error() && config.size() == 2) facts.appendfsync = config[1].text();
+  for (std::size_t at = 0; !config.is_error() && at + 1 < config.size(); at += 2) {
+    if (config[at].text() == "appendfsync") facts.appendfsync = config[at + 1].text();
+    if (config[at].text() == "no-appendfsync-on-rewrite")
+      facts.no_appendfsync_on_rewrite = config[at + 1].text();
+  }
   return facts;
 }
 
@@ -80,6 +85,9 @@ inline const char* reason_to_refuse(const RedisServerFacts& facts, Fsync fsync) 
   if (facts.appendfsync == "no")
     return "the server leaves it to its system when payments reach the disk: set appendfsync everysec or "
            "always (RedisStoreOptions::unsafe accepts it)";
+  if (facts.no_appendfsync_on_rewrite == "yes")
+    return "the server does not sync while it rewrites its log: set no-appendfsync-on-rewrite no "
+           "(RedisStoreOptions::unsafe accepts it)";
   if (fsync == Fsync::always && !facts.appendfsync)
     return "the server does not tell whether it has appendfsync always: let this user run CONFIG GET; or "
            "Fsync::unchecked, where you know";
