@@ -24,8 +24,8 @@ namespace {
 /// As they stand on the command line.
 struct Written {
   std::string store, as, api_key;
-  std::optional<std::string> table, schema, key, scope, digest, older_than, retention, limit, if_version,
-      timeout_ms;
+  std::optional<std::string> table, schema, prefix, key, scope, digest, older_than, retention, limit,
+      if_version, timeout_ms;
   std::vector<std::string> states;
 };
 
@@ -171,6 +171,7 @@ void take_over(const Written& written, Options& options) {
   options.store = store_address(written.store);
   if (written.table) options.store.table = *written.table;
   if (written.schema) options.store.schema = *written.schema;
+  if (written.prefix) options.store.prefix = *written.prefix;
   if (written.key) options.which.key = bytes_of(*written.key, "KEY");
   if (written.scope) options.which.scope = bytes_of(*written.scope, "--scope");
   if (written.digest) options.which.digest = digest_of(*written.digest);
@@ -205,13 +206,15 @@ std::optional<Options> read_options(int argc, char** argv) {
                "paidonce_admin");
   app.add_option(
          "--store", written.store,
-         "The store: DIR or file:DIR, the directory of a file store or a copy of it; sqlite:FILE; or\n"
+         "The store: DIR or file:DIR, the directory of a file store or a copy of it; sqlite:FILE;\n"
          "postgres: before what libpq connects to, as in postgres://db.example/payments or\n"
-         "'postgres:host=db.example dbname=payments'. All commands but audit need it")
+         "'postgres:host=db.example dbname=payments'; or redis://db.example. All commands but audit need it")
       ->type_name("");
   app.add_option("--table", written.table, "Of a SQLite database; paidonce_payments unless given")
       ->type_name("NAME");
   app.add_option("--schema", written.schema, "Of a PostgreSQL database; paidonce unless given")
+      ->type_name("NAME");
+  app.add_option("--prefix", written.prefix, "Of the keys in Redis; paidonce unless given")
       ->type_name("NAME");
   app.add_flag("--json", options.json, "JSON instead of a table");
   app.add_flag("--yes", options.yes, "Change without asking: for programs, which have nobody to ask");
@@ -242,7 +245,9 @@ std::optional<Options> read_options(int argc, char** argv) {
       "backslash as "
       "\\\\.\n"
       "A file store that is in use is not looked at: copy its directory, and look at the copy.\n"
-      "A password is best in PGPASSWORD or ~/.pgpass, as libpq reads them: a command line is seen by all.\n"
+      "A password is best in PGPASSWORD or ~/.pgpass, as libpq reads them, or in REDISCLI_AUTH: a command "
+      "line is\n"
+      "seen by all.\n"
       "Exit status: 0 done; 1 no such key; 2 bad usage, or no store that can be read; 3 the store is in use; "
       "4 it "
       "is\n"

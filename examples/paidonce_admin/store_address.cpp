@@ -24,10 +24,14 @@ StoreAddress store_address(std::string_view text) {
     if (text.starts_with(prefix)) return at(Kind::postgres, without(prefix));
   if (text == "sqlite:") throw Refusal(Exit::bad_usage, "--store sqlite:FILE: name the file of a database");
   if (text.starts_with("sqlite:")) return at(Kind::sqlite, without("sqlite:"));
-  for (const std::string_view other : {"redis:", "rediss:"})
-    if (text.starts_with(other))
-      throw Refusal(Exit::bad_usage,
-                    "--store: this build has no redis store; it has file:DIR, sqlite:FILE and postgres:URL");
+  for (const std::string_view uri : {"redis://", "redis+unix://"})
+    if (text.starts_with(uri) && text.size() > uri.size()) return at(Kind::redis, text);
+  if (text.starts_with("rediss:"))
+    throw Refusal(Exit::bad_usage,
+                  "--store: this program has no TLS of its own for Redis; name a tunnel's end as redis://");
+  if (text.starts_with("redis:") || text.starts_with("redis+unix:"))
+    throw Refusal(Exit::bad_usage,
+                  "--store redis://HOST[:PORT][,HOST[:PORT]...][/DATABASE], or redis+unix:///SOCKET");
   if (text.starts_with("file:")) text.remove_prefix(5);
   if (text.empty()) throw Refusal(Exit::bad_usage, "--store DIR: name the directory of a store");
   return at(Kind::file, text);

@@ -7,16 +7,17 @@
 namespace paidonce_admin {
 
 struct StoreAddress {
-  enum class Kind { file, sqlite, postgres };
+  enum class Kind { file, sqlite, postgres, redis };
 
   Kind kind = Kind::file;
-  std::string place = {};  ///< its directory; its database file; what libpq connects to, password and all
+  std::string place = {};  ///< its directory; its file; what libpq or Redis is reached by, password and all
   std::string table = "paidonce_payments";  ///< of a SQLite database
   std::string schema = "paidonce";          ///< of a PostgreSQL database
+  std::string prefix = "paidonce";          ///< of the keys in Redis
 };
 
-/// `DIR`, `file:DIR`, `sqlite:FILE`, `postgres:` before what libpq connects to, or a postgres:// URL. Throws
-/// `Refusal{bad_usage}` for anything else; it names no address.
+/// `DIR`, `file:DIR`, `sqlite:FILE`, `postgres:` before what libpq connects to, a postgres://, redis:// or
+/// redis+unix:// URL. Throws `Refusal{bad_usage}` for anything else; it names no address.
 StoreAddress store_address(std::string_view text);
 
 }  // namespace paidonce_admin

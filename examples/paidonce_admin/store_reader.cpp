@@ -45,6 +45,7 @@ std::unique_ptr<StoreReader> look_at(const StoreAddress& address) {
   switch (address.kind) {
     case StoreAddress::Kind::sqlite: return look_at_sqlite(address);
     case StoreAddress::Kind::postgres: return look_at_postgres(address);
+    case StoreAddress::Kind::redis: return look_at_redis(address);
     case StoreAddress::Kind::file: break;
   }
   return look_at_files(address);

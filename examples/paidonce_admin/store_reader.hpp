@@ -103,7 +103,7 @@ class StoreReader {
 
   virtual const StoreKind& kind() const = 0;
   virtual About about() const = 0;
-  /// In no order; of one moment.
+  /// In no order; of one moment, but for Redis, where records come and go while it reads.
   virtual void each(const Wanted& wanted, const Visit& visit) const = 0;
   virtual std::optional<paidonce::Record> find(const paidonce::IdempotencyKey& key) const = 0;
   /// The records that are named so.
@@ -129,5 +129,6 @@ std::unique_ptr<StoreReader> look_at(const StoreAddress& address);
 std::unique_ptr<StoreReader> look_at_files(const StoreAddress& address);
 std::unique_ptr<StoreReader> look_at_sqlite(const StoreAddress& address);
 std::unique_ptr<StoreReader> look_at_postgres(const StoreAddress& address);
+std::unique_ptr<StoreReader> look_at_redis(const StoreAddress& address);
 
 }  // namespace paidonce_admin

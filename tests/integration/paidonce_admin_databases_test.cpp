@@ -16,6 +16,7 @@
 #include <paidonce/key_digest.hpp>
 #include <paidonce/paidonce.hpp>
 #include <paidonce/stores/postgres.hpp>
+#include <paidonce/stores/redis.hpp>
 #include <paidonce/stores/sqlite.hpp>
 
 #include "support/admin.hpp"
@@ -23,6 +24,7 @@
 #include "support/gateways.hpp"
 #include "support/pay_orders.hpp"
 #include "support/postgres_server.hpp"
+#include "support/redis_server.hpp"
 #include "support/slow_provider.hpp"
 
 using namespace integration;
@@ -99,6 +101,12 @@ std::unique_ptr<Service> postgres_service(const std::string& schema = PostgresSe
   store.migrate();
   return std::make_unique<ServiceOf<paidonce::PostgresStore>>("postgres:" + conninfo,
                                                               Strings{"--schema", schema}, std::move(store));
+}
+
+std::unique_ptr<Service> redis_service(const std::string& prefix = RedisServer::fresh_prefix("admin")) {
+  const std::string uri = shared_redis().uri();
+  return std::make_unique<ServiceOf<paidonce::RedisStore>>(uri, Strings{"--prefix", prefix},
+                                                           paidonce::RedisStore(uri, {.prefix = prefix}));
 }
 
 std::string url_of_postgres() {
@@ -249,6 +257,17 @@ TEST_CASE("a PostgreSQL database is told of as a file store with the same record
   CHECK(survey.at("database").at("port") == std::to_string(shared_postgres().port()));
 }
 
+TEST_CASE("payments in Redis are told of as a file store with the same records", "[admin][redis]") {
+  const TemporaryDirectory files;
+  const auto service = redis_service();
+  tells_the_same(*service, files / "store");
+  const json survey = service->admin_json({"survey"});
+  CHECK((survey.at("kind") == "redis" && survey.at("log").is_null()));
+  CHECK(survey.at("database").at("prefix") == service->options[1]);
+  CHECK(survey.at("database").at("port") == std::to_string(shared_redis().port()));
+  CHECK_THAT(survey.at("database").at("server").get<std::string>(), support::starts_with("Redis "));
+}
+
 TEST_CASE("payments of a SQLite database are settled beside the service that has it open",
           "[admin][sqlite]") {
   const TemporaryDirectory files;
@@ -260,10 +279,16 @@ TEST_CASE("payments of a PostgreSQL database are settled beside the service that
   changes_beside_the_service(*postgres_service());
 }
 
-TEST_CASE("what changed in a database after it was shown is not resolved", "[admin][sqlite][postgres]") {
+TEST_CASE("payments in Redis are settled beside the service that has them open", "[admin][redis]") {
+  changes_beside_the_service(*redis_service());
+}
+
+TEST_CASE("what changed in a database after it was shown is not resolved",
+          "[admin][sqlite][postgres][redis]") {
   const TemporaryDirectory files;
   refuses_what_changed_meanwhile(*sqlite_service(files / "payments.db"));
   refuses_what_changed_meanwhile(*postgres_service());
+  refuses_what_changed_meanwhile(*redis_service());
 }
 
 TEST_CASE("looking into a SQLite database leaves no trace, and shows what a killed service has written",
@@ -340,6 +365,51 @@ TEST_CASE("verify finds damage in a SQLite database, and names PostgreSQL's own 
              support::contains("PRAGMA integrity_check"));
 
   postgres_service()->refused({"verify"}, 2, "pg_amcheck");
+}
+
+TEST_CASE("a record in Redis that nobody of the library has written is damage", "[admin][redis]") {
+  const auto service = redis_service();
+  service->write(one_of_each());
+  CHECK_THAT(service->admin({"verify"}).out,
+             support::starts_with("whole    every record can be read: 6; the server's own files"));
+  const auto names = shared_redis().command({"KEYS", "{" + service->options[1] + ":*:r:*in_doubt"});
+  REQUIRE(names.elements.size() == 1);
+  shared_redis().command({"SET", names.elements[0].text, "\1 and no more"});
+  for (const Strings& command : {Strings{"verify"}, Strings{"list"}, Strings{"show", "in_doubt"}})
+    CHECK(service->admin(command).status == 4);
+}
+
+TEST_CASE("a Redis server is named by its URI, and read by a user who may only read", "[admin][redis]") {
+  RedisServer server;  // whose users are nobody else's
+  const auto with = [&](const std::string& who) { return "redis://" + who + server.uri().substr(8); };
+  paidonce::RedisStore store(server.uri());
+  CHECK_FALSE(store.insert(key_of("a"), order(State::in_doubt)));
+  server.command({"ACL", "SETUSER", "reader", "on", ">hidden", "~{paidonce:*", "-@all", "+@read", "+info",
+                  "+time", "+ping", "+script|load"});
+  for (const Strings& command :
+       {Strings{"survey"}, Strings{"list", "--stuck"}, Strings{"show", "a"}, Strings{"verify"},
+        Strings{"recover", "--dry-run"}, Strings{"sweep", "--dry-run"}}) {
+    CAPTURE(command);
+    CHECK(admin(with("reader:hidden@"), command).status == 0);
+  }
+  const auto refused = [&](const std::string& address, const Strings& arguments, int status) {
+    const Finished finished = admin(address, arguments);
+    CAPTURE(address, arguments, finished.err);
+    CHECK(finished.status == status);
+    CHECK(finished.out.empty());
+    CHECK(std::count(finished.err.begin(), finished.err.end(), '\n') == 1);
+    CHECK_THAT(finished.err, !support::contains("hid"));
+  };
+  refused(with("reader:hidden@"), resolve("a", "released", {"--yes"}), 2);
+  CHECK(store.find(key_of("a")) == order(State::in_doubt));
+  refused(with("reader:hid@"), {"list"}, 2);
+  refused(server.uri(), {"list", "--prefix", "a{b}"}, 2);
+  CHECK(admin_json(server.uri(), {"list", "--prefix", "nothing"}).at("matching") == 0);
+
+  refused("redis://:hidden@127.0.0.1:port", {"list"}, 2);
+  refused("redis://", {"list"}, 2);
+  refused("redis:127.0.0.1", {"list"}, 2);
+  refused("rediss://127.0.0.1", {"list"}, 2);
 }
 
 TEST_CASE("what is no SQLite store is refused with status 2, and what to do about it", "[admin][sqlite]") {

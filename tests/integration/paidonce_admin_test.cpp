@@ -391,8 +391,6 @@ TEST_CASE("bad usage and what is no store end with status 2, and say why in one 
   refused(store, {"show", "kept", "--digest", "0123456789abcdef"}, "name the payment by its KEY, or by its");
   refused(store, {"show", "--digest", "0123"}, "16 hex digits");
   refused(store, {"recover", "--gateway", "nowhere", "--yes"}, "--gateway: ");
-  for (const char* other : {"redis://localhost", "rediss://localhost", "redis:"})
-    refused(other, {"survey"}, "this build has no redis store");
   refused("", {"survey"}, "--store DIR: name the directory of a store");
   CHECK(state_of(store) == before);
 
