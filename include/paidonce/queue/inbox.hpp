@@ -23,8 +23,8 @@ template <class Handle>
 class Inbox {
  public:
   /// Waits up to `pause` for a message; `before(backlog, now)` is called, locked, before each look. Null:
-  /// there was none, or `stop` was requested. Throws what keeps the source from fetching, where there was
-  /// no message for the whole of `pause`.
+  /// there was none, or `stop` was requested. Throws what keeps the source from fetching, where there is no
+  /// message: at the end of `pause`, and at once where it does not pass by itself.
   template <class Before>
   std::optional<Message> receive(Duration pause, Stop& stop, Before&& before) {
     const Waiting waiting(*this, stop);
@@ -39,10 +39,8 @@ class Inbox {
         used_ = now;
         before(backlog_, now);
         if (std::optional<Message> message = backlog_.next(now)) return message;
-        if (now >= end) {
-          if (failure_) throw Error(*failure_);
-          return std::nullopt;
-        }
+        if (failure_ && (now >= end || !retryable(*failure_))) throw Error(*failure_);
+        if (now >= end) return std::nullopt;
         wait = std::min(end - now, backlog_.next_due(now).value_or(longest_wait));
         seen = changes_;
       }
@@ -73,16 +71,16 @@ class Inbox {
 
   /// What receivers that wait in vain are told, until it is over.
   void fails(const Error& failure) {
-    const std::lock_guard lock(mutex_);
-    failure_ = failure;
+    {
+      const std::lock_guard lock(mutex_);
+      failure_ = failure;
+      ++changes_;
+    }
+    if (!retryable(failure)) wake();
   }
   void works() {
     const std::lock_guard lock(mutex_);
     failure_.reset();
-  }
-  std::optional<Error> failure() const {
-    const std::lock_guard lock(mutex_);
-    return failure_;
   }
 
   /// Whether somebody receives, has a message out, or did so within `lately`.

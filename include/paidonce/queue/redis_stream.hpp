@@ -37,9 +37,10 @@ class RedisStream {
   explicit RedisStream(std::string_view uri, RedisStreamOptions options = {})
       : core_(new Core(uri, std::move(options))) {}
 
-  /// Adds a message, behind all of its key, and gives its id in the stream. Throws `store_unavailable` where
-  /// the answer did not come: then it may be there or not; put it again with the same payment's key, and the
-  /// guard sees to it that it is paid once. `store_full`: the server has reached its maxmemory.
+  /// Adds a message, behind all of its key, and gives its id: of the partition and in its stream. Throws
+  /// `store_unavailable` where the answer did not come: then it may be there or not; put it again with the
+  /// same payment's key, and the guard sees to it that it is paid once. `store_full`: the server has reached
+  /// its maxmemory.
   std::string put(std::string_view key, std::string_view body) { return core_->put(key, body); }
 
   /// `MessageSource`'s.
@@ -67,10 +68,10 @@ class RedisStream {
         const detail::RedisReply reply = client.run(written, {"GET", written});
         detail::check_stream_partitions(reply.expect_done().text(), options);
       });
-      const std::string stream =
-          "{" + options.stream + ":" + std::to_string(detail::partition_of(key, options.partitions)) + "}";
+      const std::string partition = std::to_string(detail::partition_of(key, options.partitions));
+      const std::string stream = "{" + options.stream + ":" + partition + "}";
       const detail::RedisReply reply = client.run(stream, {"XADD", stream, "*", "key", key, "body", body});
-      return std::string(reply.expect_done().text());
+      return partition + "/" + std::string(reply.expect_done().text());
     }
 
     detail::StreamConsumer& consumer() {

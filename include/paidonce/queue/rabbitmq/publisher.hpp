@@ -2,6 +2,7 @@
 // Puts messages into queues, each of which the broker confirms once it is safe.
 // https://www.rabbitmq.com/docs/confirms
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -48,17 +49,19 @@ class RabbitPublisher final : private RabbitWork {
     link_.call();
     lock.lock();
     const auto asked = std::chrono::steady_clock::now();
-    while (sending->state == State::waiting) {
-      const bool patient = !down_since_ || asked < *down_since_ + options_.connect_timeout;
-      const auto until = std::min(asked + options_.connect_timeout,
-                                  down_since_ ? *down_since_ + options_.connect_timeout : never());
-      if (!patient || changed_.wait_until(lock, until) == std::cv_status::timeout)
-        if (sending->state == State::waiting) {
-          std::erase(waiting_, sending);
-          throw failure_ ? *failure_
-                         : Error(errc::store_unavailable,
-                                 "no connection to the broker was made in time: the message was not sent");
-        }
+    const auto given_up = [&] {  // the outage has lasted, or does not pass by itself
+      const auto now = std::chrono::steady_clock::now();
+      return now >= asked + options_.connect_timeout || (failure_ && !retryable(*failure_)) ||
+             (down_since_ && now >= *down_since_ + options_.connect_timeout);
+    };
+    while (sending->state == State::waiting && !given_up())
+      changed_.wait_until(lock,
+                          (down_since_ ? std::min(asked, *down_since_) : asked) + options_.connect_timeout);
+    if (sending->state == State::waiting) {
+      std::erase(waiting_, sending);
+      throw failure_ ? *failure_
+                     : Error(errc::store_unavailable,
+                             "no connection to the broker was made in time: the message was not sent");
     }
     const auto until = std::chrono::steady_clock::now() + options_.reply_timeout;
     changed_.wait_until(lock, until, [&] { return sending->state != State::sent; });
