@@ -4,6 +4,9 @@
 //     acquire <wait> <text>    "held", "none" or "error <code>"
 //     lost                     "yes" or "no"
 //     release                  "ok"
+//     pay <wait> <text>        "pays" as soon as the payment runs, and then, after a line with the answer,
+//     "paid
+//                              <answer>"; or "replayed <answer>"; or "error <code>"
 //
 // Ends with its input.
 
@@ -12,7 +15,10 @@
 #include <sstream>
 #include <string>
 
+#include <paidonce/clocks/redis_clock.hpp>
+#include <paidonce/guard.hpp>
 #include <paidonce/locks/redis_lock.hpp>
+#include <paidonce/stores/redis.hpp>
 
 using namespace paidonce;
 
@@ -22,6 +28,22 @@ int main(int argc, char** argv) {
   options.prefix = argv[2];
   options.ttl = Duration(std::stoi(argv[3]));
   RedisLock lock(argv[1], options);
+  const auto pay = [&](const IdempotencyKey& key, Duration wait) {
+    RedisStoreOptions own;
+    own.prefix = options.prefix;
+    RedisStore store(argv[1], own);
+    IdempotencyGuard guard(store, lock, RedisClock(argv[1]));
+    const auto outcome = guard.execute(key, fingerprint("order"),
+                                       [] {
+                                         std::cout << "pays" << std::endl;
+                                         std::string receipt;
+                                         std::getline(std::cin, receipt);
+                                         return receipt;
+                                       },
+                                       {.wait = wait});
+    if (!outcome.succeeded()) return std::string("no answer");
+    return (outcome.replayed() ? "replayed " : "paid ") + outcome.response();
+  };
   std::optional<RedisLock::Hold> hold;
   const auto answer = [&](const std::string& line) -> std::string {
     std::istringstream words(line);
@@ -34,6 +56,7 @@ int main(int argc, char** argv) {
       return "ok";
     }
     try {
+      if (command == "pay") return pay(IdempotencyKey("shop", text), Duration(wait));
       hold = lock.acquire(IdempotencyKey("shop", text), Duration(wait));
       return hold ? "held" : "none";
     } catch (const Error& error) {

@@ -46,10 +46,10 @@ struct Redis {
   void break_backend(RedisLock&) { server->kill(); }
 };
 
-/// Another process, on the server that all tests share.
+/// Another process.
 struct Process {
-  Process(const std::string& prefix, Duration ttl)
-      : program({REDIS_LOCK_CLIENT, shared_redis().uri(), prefix, std::to_string(ttl.count())}) {}
+  Process(const std::string& prefix, Duration ttl, const RedisServer& server = shared_redis())
+      : program({REDIS_LOCK_CLIENT, server.uri(), prefix, std::to_string(ttl.count())}) {}
   std::string ask(const std::string& command) {
     program.write(command);
     return program.read().value_or("nothing");
@@ -106,4 +106,36 @@ TEST_CASE("a process that stops in order gives back what it held in Redis", "[re
   CHECK(lock.acquire(IdempotencyKey("shop", "order-2"), at_once).has_value());
   CHECK(process.program.end() == 0);
   CHECK(lock.acquire(key, at_once).has_value());
+}
+
+TEST_CASE("a duplicate on another host waits for the payment that runs, and gets its answer",
+          "[redis][lock][guard]") {
+  RedisServer server;
+  Process first("paid", Duration(30'000), server), second("paid", Duration(30'000), server);
+  REQUIRE(first.ask("pay 0 order-1") == "pays");
+  second.program.write("pay 600000 order-1");
+  // It looks at the lock again and again: it waits.
+  const auto looks = [&] {
+    const std::string stats = server.command({"INFO", "commandstats"}).text;
+    return std::stoi(stats.substr(stats.find("cmdstat_set:calls=") + 18));
+  };
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (looks() < 10 && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  CHECK(looks() >= 10);
+  CHECK(first.ask("receipt 17") == "paid receipt 17");
+  CHECK(second.program.read() == "replayed receipt 17");
+  CHECK(first.program.end() == 0);
+  CHECK(second.program.end() == 0);
+}
+
+TEST_CASE("RedisLock is a lock over a cluster", "[conformance][redis][lock]") {
+  struct Cluster {
+    std::string prefix = {};
+    RedisLock make() {
+      prefix = RedisServer::fresh_prefix();
+      return RedisLock(shared_redis_cluster().uri(), options_for(prefix));
+    }
+    RedisLock second_handle() { return RedisLock(shared_redis_cluster().uri(), options_for(prefix)); }
+  };
+  check_lock_conformance<Cluster>();
 }

@@ -55,9 +55,11 @@ class HeldLock final : private Heartbeats::Beat {
 
   /// For good. Reads memory and a clock.
   bool lost() const noexcept {
-    if (lost_.load(std::memory_order_relaxed)) return true;
-    if (boot_now() < until_.load(std::memory_order_relaxed)) return false;
-    lost_.store(true, std::memory_order_relaxed);
+    BootTime until = until_.load(std::memory_order_relaxed);
+    while (until != over) {
+      if (boot_now() < until) return false;
+      if (until_.compare_exchange_weak(until, over, std::memory_order_relaxed)) return true;
+    }
     return true;
   }
 
@@ -73,20 +75,25 @@ class HeldLock final : private Heartbeats::Beat {
   }
 
  private:
+  static constexpr BootTime over = 0;
+
   BootTime beat() noexcept override {
     const BootTime asked = boot_now();
     try {
-      const bool ours = server_.renew(name_, token_, server_.deadline());
-      if (lost()) return Heartbeats::never;  // the answer came too late: others may have been told so
-      if (ours) {
-        until_.store(lock_end(asked, ttl_), std::memory_order_relaxed);
+      if (server_.renew(name_, token_, server_.deadline()) && prolong(asked))
         return boot_after(asked, ttl_ / 3);
-      }
-      lost_.store(true, std::memory_order_relaxed);
+      until_.store(over, std::memory_order_relaxed);
       return Heartbeats::never;
     } catch (...) {
       return lost() ? Heartbeats::never : boot_after(boot_now(), ttl_ / 12);
     }
+  }
+
+  /// False: too late, whatever the server says; others may have been told so.
+  bool prolong(BootTime asked) noexcept {
+    BootTime until = until_.load(std::memory_order_relaxed);
+    return boot_now() < until &&
+           until_.compare_exchange_strong(until, lock_end(asked, ttl_), std::memory_order_relaxed);
   }
 
   LockServer& server_;
@@ -95,8 +102,7 @@ class HeldLock final : private Heartbeats::Beat {
   const std::string name_;
   const LockToken token_ = {};
   bool unsure_ = false;  // whether a command to take it may have been executed
-  std::atomic<BootTime> until_{0};
-  mutable std::atomic<bool> lost_{false};
+  mutable std::atomic<BootTime> until_{over};
   KeyedMutex::Hold turn_;  // given on after the release, so that whoever is next finds the name free
 };
 
