@@ -13,6 +13,7 @@
 // Programs that use it say REDIS in paidonce_test(...).
 
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
@@ -45,6 +46,7 @@ class RedisServer {
 
   /// Started, and ready. `until`: see KeptProcess. Throws std::runtime_error with the end of its log.
   explicit RedisServer(Settings settings = durable(), pid_t until = 0);
+  explicit RedisServer(std::initializer_list<Setting> settings) : RedisServer(Settings(settings)) {}
   /// Of a fixture: nobody's to stop.
   explicit RedisServer(support::FixtureServer elsewhere);
   ~RedisServer();
