@@ -235,6 +235,42 @@ TEST_CASE("entries of records that expired by themselves are taken out by those 
   CHECK(store.stats().lost_writes == 0);
 }
 
+TEST_CASE("a sweep believes a record, not the index", "[redis][sweep]") {
+  Shop shop;
+  RedisStore store = shop.open();
+  store.insert(key("open"), begun());
+  store.insert(key("later"), paid(1));
+  Record doubtful = begun();
+  doubtful.state = State::in_doubt;
+  store.insert(key("doubtful"), doubtful);
+  for (const char* const text : {"open", "later", "doubtful"}) {
+    const IdempotencyKey of = key(text);
+    shop.server.command({"ZADD", shop.tag(text).done, "0", std::string(of.bytes())});
+  }
+  CHECK(store.erase_expired(paid(1).expires_at - Duration(1), 10) == 0);
+  CHECK(store.find(key("later")) == paid(1));
+  CHECK(store.erase_expired(paid(1).expires_at, 10) == 1);
+  CHECK_FALSE(store.find(key("later")));
+  CHECK(store.find(key("open")) == begun());
+  CHECK(store.find(key("doubtful")) == doubtful);
+}
+
+TEST_CASE("a server that is not trusted any more is asked anew before its next use", "[redis][connections]") {
+  const RedisOptions options;
+  const detail::RedisAddress address = detail::redis_address(shared_redis().uri(), options);
+  int checks = 0;
+  detail::RedisConnector connector(address.endpoints.front(), address, options,
+                                   [&](detail::RedisConnection&) { ++checks; });
+  detail::RedisSlot slot;
+  connector.ready(slot);
+  connector.ready(slot);
+  CHECK(checks == 1);
+  connector.distrust();
+  connector.ready(slot);
+  connector.ready(slot);
+  CHECK(checks == 2);
+}
+
 TEST_CASE("an unfinished record that somebody took away is told of", "[redis][scan]") {
   Shop shop;
   RedisStore store = shop.open();
@@ -473,6 +509,8 @@ TEST_CASE("nothing is acknowledged or read that replicas must have and do not", 
   CHECK(shop.server.command({"EXISTS", shop.name("b")}).integer == 1);
   CHECK(thrown_by([&] { hasty.find(key("b")); }) == errc::store_unavailable);
   CHECK(thrown_by([&] { hasty.insert(key("b"), begun(2)); }) == errc::store_unavailable);
+  RedisStore reader = shop.open();  // whose connections have written nothing
+  CHECK(thrown_by([&] { reader.find(key("b")); }) == errc::store_unavailable);
   for (const pid_t process : replica.processes()) ::kill(process, SIGCONT);
   CHECK(store.find(key("b")) == begun(1));
 }
