@@ -107,17 +107,21 @@ TEST_CASE("a lock that is gone is lost at the next renewal, for good, and does n
           "[redis][lock]") {
   auto& server = shared_redis();
   const std::string prefix = RedisServer::fresh_prefix();
-  RedisLock lock(server.uri(), options_for(prefix, Duration(600)));
+  constexpr Duration ttl{1200};
+  RedisLock lock(server.uri(), options_for(prefix, ttl));
   auto hold = lock.acquire(key, at_once);
   REQUIRE(hold.has_value());
+  const auto taken = detail::boot_now();
   SECTION("deleted") {
     server.command({"DEL", name_of(prefix)});
     CHECK(in_time_lost(*hold));
+    CHECK(detail::boot_now() < detail::boot_after(taken, ttl * 3 / 4));  // long before its time is over
     CHECK(server.command({"EXISTS", name_of(prefix)}).integer == 0);
   }
   SECTION("taken by somebody else, whose it stays") {
     server.command({"SET", name_of(prefix), "another", "PX", "100000"});
     CHECK(in_time_lost(*hold));
+    CHECK(detail::boot_now() < detail::boot_after(taken, ttl * 3 / 4));  // long before its time is over
     hold.reset();
     CHECK(server.command({"GET", name_of(prefix)}).text == "another");
     CHECK(server.command({"PTTL", name_of(prefix)}).integer > 50'000);
@@ -246,6 +250,20 @@ TEST_CASE("a renewal whose answer was lost is made again", "[redis][lock]") {
   const std::size_t requests = network.requests();
   REQUIRE(comes_true([&] { return network.requests() > requests; }));
   CHECK_FALSE(hold->lost());
+}
+
+TEST_CASE("what is lost is not renewed any more", "[redis][lock]") {
+  RedisServer server;
+  TcpProxy network(server.port(), Speaks::resp);
+  RedisLock lock("redis://127.0.0.1:" + std::to_string(network.port()), options_for("t", Duration(300)));
+  auto hold = lock.acquire(key, at_once);
+  REQUIRE(hold.has_value());
+  server.command({"CLIENT", "PAUSE", "5000", "WRITE"});
+  CHECK(in_time_lost(*hold));
+  const std::size_t requests = network.requests();
+  for (int i = 0; i < 4; ++i)  // each waits 100 ms in vain
+    CHECK_THROWS_AS(lock.acquire(IdempotencyKey("shop", "order-2"), at_once), Error);
+  CHECK(network.requests() <= requests + 4 + 1);  // one may have been under way
 }
 
 TEST_CASE("a server that is gone or full is no answer", "[redis][lock]") {
