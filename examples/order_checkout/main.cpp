@@ -20,11 +20,11 @@
 #include <CLI/CLI.hpp>
 #include <paidonce/uuid.hpp>
 
+#include "common/workers.hpp"
 #include "databases.hpp"
 #include "letters.hpp"
 #include "report.hpp"
 #include "worker.hpp"
-#include "workers.hpp"
 
 namespace {
 
@@ -118,7 +118,7 @@ std::size_t deliver_the_rest(Outbox& outbox, Letters& letters) {
 /// Everything but the database's kind.
 template <class Open>
 int run(const Options& options, Open open) {
-  if (options.worker) Workers::end_with_parent(options.parent);
+  if (options.worker) common::Workers::end_with_parent(options.parent);
   const Directory directory(options.directory);
   const Files& files = directory.files();
   const std::string name = directory.run();
@@ -147,7 +147,7 @@ int run(const Options& options, Open open) {
                                       std::to_string(::getpid())};
   if (!options.postgres.empty()) command.insert(command.end(), {"--postgres", options.postgres});
   command.push_back("--worker");
-  Workers::run(command, options.workers, options.kills, options.seed);
+  common::Workers::run(command, options.workers, options.kills, options.seed);
 
   const auto database = open(files);
   Letters letters(files.letters());

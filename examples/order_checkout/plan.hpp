@@ -9,7 +9,12 @@
 #include <paidonce/money/money.hpp>
 #include <paidonce/orders/order.hpp>
 
+#include "common/provider.hpp"
+
 namespace checkout {
+
+using common::Entry;
+using common::Provider;
 
 /// The first card of every sixth order is declined, and no card of every tenth is any good.
 enum class Cards { good, first_is_declined, none_is_good };

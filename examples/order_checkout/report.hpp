@@ -9,8 +9,8 @@
 
 #include <paidonce/orders/order.hpp>
 
+#include "common/provider.hpp"
 #include "plan.hpp"
-#include "provider.hpp"
 
 namespace checkout {
 

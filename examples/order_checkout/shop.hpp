@@ -12,8 +12,8 @@
 #include <paidonce/orders/outbox_store.hpp>
 #include <paidonce/provider_key.hpp>
 
+#include "common/provider.hpp"
 #include "plan.hpp"
-#include "provider.hpp"
 
 namespace checkout {
 

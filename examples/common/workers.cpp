@@ -15,7 +15,7 @@
 #include <stdexcept>
 #include <system_error>
 
-namespace checkout {
+namespace common {
 
 namespace {
 
@@ -109,4 +109,4 @@ void Workers::end_with_parent(pid_t parent) {
   if (::getppid() != parent) std::_Exit(1);
 }
 
-}  // namespace checkout
+}  // namespace common

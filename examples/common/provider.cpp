@@ -10,7 +10,7 @@
 #include <sstream>
 #include <system_error>
 
-namespace checkout {
+namespace common {
 
 namespace {
 
@@ -89,4 +89,4 @@ Entry Provider::look_up(const std::string& provider_key, std::uint32_t attempt) 
 
 std::vector<Entry> Provider::ledger() const { return OpenLedger(ledger_).entries(); }
 
-}  // namespace checkout
+}  // namespace common

@@ -1,5 +1,5 @@
 #pragma once
-// The processes of the shop, which are killed at random and started again.
+// The processes of a program, which are killed and started again.
 
 #include <random>
 #include <string>
@@ -7,7 +7,7 @@
 
 #include <sys/types.h>
 
-namespace checkout {
+namespace common {
 
 class Workers {
  public:
@@ -20,4 +20,4 @@ class Workers {
   static void end_with_parent(pid_t parent);
 };
 
-}  // namespace checkout
+}  // namespace common

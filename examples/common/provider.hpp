@@ -1,12 +1,12 @@
 #pragma once
-// The payment provider: somebody else's system, which here is a file. Every process of the shop talks to it.
+// A payment provider for programs of several processes: somebody else's system, which here is a file.
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
 
-namespace checkout {
+namespace common {
 
 /// A line of the provider's ledger.
 struct Entry {
@@ -36,4 +36,4 @@ class Provider {
   std::filesystem::path ledger_;
 };
 
-}  // namespace checkout
+}  // namespace common
