@@ -16,6 +16,7 @@
 
 #include <paidonce/attempt.hpp>
 #include <paidonce/detail/forced_unwind.hpp>
+#include <paidonce/detail/no_reconcile.hpp>
 #include <paidonce/fingerprint.hpp>
 #include <paidonce/guard.hpp>
 #include <paidonce/options.hpp>
@@ -242,9 +243,6 @@ class OrderCall {
   bool began_ = false;
   std::optional<std::string> refused_ = {};
 };
-
-/// For calls without a reconcile function.
-struct NoReconcile {};
 
 template <class R, class Guard, class Orders, class Act, class Reconcile>
 Outcome<R> run_order_call(OrderCall<Guard, Orders>& call, Guard& guard, const Fingerprint& fingerprint,

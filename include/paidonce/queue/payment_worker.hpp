@@ -24,6 +24,7 @@
 #include <paidonce/clocks/steady_timer.hpp>
 #include <paidonce/clocks/system_clock.hpp>
 #include <paidonce/detail/forced_unwind.hpp>
+#include <paidonce/detail/no_reconcile.hpp>
 #include <paidonce/digest/random.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/execute_many/batch_threads.hpp>
@@ -58,8 +59,6 @@ template <class Request>
 inline constexpr bool is_payment_request = false;
 template <class T>
 inline constexpr bool is_payment_request<PaymentRequest<T>> = true;
-
-struct NoReconcile {};
 
 }  // namespace detail
 

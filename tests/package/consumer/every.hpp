@@ -13,6 +13,12 @@
 #ifdef WITH_postgres
 #include <postgres.hpp>
 #endif
+#ifdef WITH_redis
+#include <redis.hpp>
+#endif
+#ifdef WITH_rabbitmq
+#include <rabbitmq.hpp>
+#endif
 #ifdef WITH_orders
 #include <orders.hpp>
 #endif
