@@ -1,6 +1,7 @@
 // The snippets about choosing and tending a store.
 
 #include <paidonce/paidonce.hpp>
+#include <paidonce/stores/cached.hpp>
 
 #include <iostream>
 
@@ -37,4 +38,17 @@ TEST_CASE("a store in memory is bounded, swept and listed", "[docs]") {
   // [/sweep]
   CHECK_FALSE(store.find(IdempotencyKey("shop", "1")));
   CHECK(store.find(IdempotencyKey("shop", "2")));
+}
+
+TEST_CASE("a memory of completed payments answers for a store that is far away", "[docs]") {
+  MemoryStore far_away;
+  // [cached]
+  CachedStoreOptions options;
+  options.most_records = 100'000;
+  IdempotencyGuard guard{CachedStore{far_away, options}};
+  // [/cached]
+  const IdempotencyKey key("shop", "1");
+  REQUIRE(guard.execute(key, fingerprint("a"), [] { return 1; }).succeeded());
+  far_away = MemoryStore();
+  CHECK(guard.execute(key, fingerprint("a"), [] { return 2; }).replayed());
 }
