@@ -4,6 +4,7 @@
 
 #include <paidonce/stores/redis.hpp>
 
+#include "cached_fixture.hpp"
 #include "support/catch.hpp"
 #include "support/redis_server.hpp"
 // Catch2 comes first.
@@ -59,4 +60,8 @@ TEST_CASE("RedisStore is a store", "[conformance][store][redis]") {
 TEST_CASE("RedisStore is a store over a cluster", "[conformance][store][redis]") {
   Redis fixture{shared_redis_cluster().uri()};
   check_store_conformance(fixture);
+}
+
+TEST_CASE("RedisStore with a memory in front is a store", "[conformance][store][redis][cached]") {
+  check_store_conformance(conformance::CachedFixture<Redis>{{shared_redis().uri()}});
 }

@@ -3,18 +3,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <memory>
-#include <optional>
 #include <string>
 
 #include <paidonce/stores/cached.hpp>
 #include <paidonce/stores/file.hpp>
 #include <paidonce/stores/memory.hpp>
 #include <paidonce/testing/fault_store.hpp>
-#include <paidonce/testing/manual_clock.hpp>
 #include <paidonce/testing/store_skeleton.hpp>
 #include <paidonce/testing/transactional_store.hpp>
 
+#include "cached_fixture.hpp"
 #include "support/catch.hpp"
 #include "support/scratch_directory.hpp"
 // Catch2 comes first.
@@ -69,43 +67,9 @@ struct FaultyMemory {
   MemoryStore below = MemoryStore();
   FaultStore<MemoryStore&> make() {
     below = MemoryStore();
-    return FaultStore<MemoryStore&>(below);
-  }
-};
-
-/// In front of a store that others write to, too. Whoever sweeps that has the time by which they do.
-struct Cached {
-  struct Shared {
-    std::shared_ptr<MemoryStore> below;
-    ManualClock clock;
-    std::optional<Record> find(const IdempotencyKey& key) { return below->find(key); }
-    std::optional<Record> insert(const IdempotencyKey& key, const Record& record) {
-      return below->insert(key, record);
-    }
-    bool replace(const IdempotencyKey& key, Version expected, const Record& record) {
-      return below->replace(key, expected, record);
-    }
-    template <class Visitor>
-    void scan(const ScanFilter& filter, Visitor&& visitor) {
-      below->scan(filter, visitor);
-    }
-    std::size_t erase_expired(Timestamp now, std::size_t limit) {
-      clock.set(now);
-      return below->erase_expired(now, limit);
-    }
-  };
-  std::shared_ptr<MemoryStore> below = {};
-  ManualClock clock = ManualClock();
-
-  CachedStore<Shared, ManualClock> make() {
-    below = std::make_shared<MemoryStore>();
-    clock = ManualClock();
     return second_handle();
   }
-  CachedStore<Shared, ManualClock> second_handle() {
-    return CachedStore<Shared, ManualClock>(Shared{below, clock}, clock);
-  }
-  Timestamp now() const { return ManualClock().now(); }
+  FaultStore<MemoryStore&> second_handle() { return FaultStore<MemoryStore&>(below); }
 };
 
 struct CachedAlone {
@@ -136,7 +100,7 @@ TEST_CASE("the store with transactions is a store", "[conformance][store]") {
   check_store_conformance<Transactional>();
 }
 TEST_CASE("a store with a memory in front is a store", "[conformance][store]") {
-  check_store_conformance<Cached>();
+  check_store_conformance<conformance::CachedFixture<FaultyMemory>>();
 }
 TEST_CASE("a store with a memory in front is as good as that, where nobody else writes to it",
           "[conformance][store]") {
