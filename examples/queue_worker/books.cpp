@@ -10,7 +10,7 @@ Books compare(const std::vector<Order>& orders, const std::vector<common::Entry>
               const std::function<bool(const Order&)>& on_record) {
   Books books;
   books.orders = static_cast<unsigned>(orders.size());
-  std::set<std::string> open, received;
+  std::set<std::string> open, received, dead;
   for (const Line& line : journal) switch (line.word) {
       case Word::sent:
         ++books.sent;
@@ -20,7 +20,7 @@ Books compare(const std::vector<Order>& orders, const std::vector<common::Entry>
       case Word::paid: ++books.paid; break;
       case Word::asked: ++books.asked; break;
       case Word::replayed: ++books.replayed; break;
-      case Word::dead: ++books.dead; break;
+      case Word::dead: books.dead += dead.insert(line.message).second; break;  // its repeat is no other
       case Word::killed: ++books.killed; break;
       case Word::all_sent: break;
     }
@@ -29,7 +29,7 @@ Books compare(const std::vector<Order>& orders, const std::vector<common::Entry>
         line.word == Word::dead)
       open.erase(line.message);
   if (!open.empty()) books.problems.push_back(std::to_string(open.size()) + " messages were not settled");
-  if (books.dead < unreadable || books.dead > unreadable)
+  if (books.dead != unreadable)
     books.problems.push_back(std::to_string(books.dead) + " dead letters, of " + std::to_string(unreadable) +
                              " messages that cannot be read");
 
