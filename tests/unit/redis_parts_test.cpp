@@ -311,6 +311,10 @@ TEST_CASE("options that cannot work are refused", "[redis][options]") {
   CHECK(refused([](Options& options) { options.max_record_bytes = 0; }));
   CHECK(refused([](Options& options) { options.check_interval = Duration(0); }));
   CHECK(refused([](Options& options) { options.expiry_grace = Duration(-1); }));
-  CHECK(refused([](Options& options) { options.wait_timeout = options.connection.reply_timeout; }));
+  CHECK_FALSE(refused([](Options& options) { options.wait_timeout = options.connection.reply_timeout; }));
+  CHECK(refused([](Options& options) {
+    options.wait_timeout = options.connection.reply_timeout;
+    options.wait_replicas = 1;
+  }));
   CHECK(refused([](Options& options) { options.connection.connections = 0; }));
 }

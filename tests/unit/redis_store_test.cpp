@@ -519,7 +519,6 @@ TEST_CASE("an answer that does not come closes the connection, and the write may
           "[redis][timeouts]") {
   Shop shop;
   shop.options.connection.reply_timeout = Duration(100);
-  shop.options.wait_timeout = Duration(10);
   RedisStore store = shop.open();
   store.insert(key("a"), begun(1));
   for (const pid_t process : shop.server.processes()) ::kill(process, SIGSTOP);

@@ -68,7 +68,6 @@ class RedisStoreNode : public RedisNode {
   RedisReply run_alone(RedisConnection& connection, RedisOperation& operation, RedisNodes::Asking asking) {
     const RedisDeadline deadline = redis_deadline(shared_.options.connection.reply_timeout);
     for (bool loaded = false;; loaded = true) {
-      check_if_unsafe(connection, deadline);
       if (asking == RedisNodes::Asking::yes) connection.add({"ASKING"});
       operation.add_to(connection, names(), begins_refused());
       add_wait(connection);
@@ -182,13 +181,6 @@ class RedisStoreNode : public RedisNode {
     return Steady::now().time_since_epoch().count() >= next_check_.load(std::memory_order_relaxed);
   }
 
-  /// Nothing that is refused would ever ask whether it still has to be.
-  void check_if_unsafe(RedisConnection& connection, RedisDeadline deadline) {
-    if (!problem_.load(std::memory_order_relaxed) || !check_is_due()) return;
-    add_check(connection);
-    read_check(connection, deadline);
-  }
-
   void add_scripts(RedisConnection& connection) const {
     connection.add({"SCRIPT", "LOAD", redis_insert_script});
     connection.add({"SCRIPT", "LOAD", redis_replace_script});
@@ -223,7 +215,6 @@ class RedisStoreNode : public RedisNode {
     }
     RedisConnection& connection = *ready;
     const RedisDeadline deadline = redis_deadline(shared_.options.connection.reply_timeout);
-    check_if_unsafe(connection, deadline);
     const bool check = check_is_due();
     const RedisScriptNames scripts = names();
     for (const RedisOperation* const each : batch) each->add_to(connection, scripts, begins_refused());

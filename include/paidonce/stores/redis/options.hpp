@@ -71,7 +71,7 @@ inline const RedisStoreOptions& checked(const RedisStoreOptions& options) {
     require(each.count() > 0 && each <= Duration(INT32_MAX),
             "the durations of RedisStoreOptions must be longer than zero, and shorter than 24 days");
   require(
-      options.wait_timeout < options.connection.reply_timeout,
+      options.wait_replicas == 0 || options.wait_timeout < options.connection.reply_timeout,
       "RedisStoreOptions::wait_timeout must be shorter than RedisOptions::reply_timeout: the server tells "
       "then how many replicas were in time, and the connection lives");
   return options;
