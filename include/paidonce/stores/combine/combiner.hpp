@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <exception>
 #include <mutex>
-#include <semaphore>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -19,6 +18,7 @@
 #include <sched.h>
 
 #include <paidonce/detail/signals_blocked.hpp>
+#include <paidonce/stores/combine/told.hpp>
 
 namespace paidonce::inline v1::detail {
 
@@ -39,7 +39,7 @@ class CombinedOperation {
   CombinedOperation* next_ = nullptr;  // in the queue, later in its batch
   std::size_t lane_ = 0;               // where it leads
   bool leads_ = false;                 // rather than done, once it is told
-  std::binary_semaphore told_{0};      // of its own: nobody is woken for others
+  Told told_;                          // of its own: nobody is woken for others
 };
 
 /// `Operation` derives from `CombinedOperation`. Thread-safe; outlives all calls.
@@ -113,8 +113,8 @@ class Combiner {
   /// Until it is told. One that waits for a lane that hangs, while another is free, helps itself: it may be
   /// that nobody comes any more who would see to it.
   void await(Operation& operation) noexcept {
-    if (lanes_.size() == 1) return operation.told_.acquire();
-    while (!operation.told_.try_acquire_for(hanging_))
+    if (lanes_.size() == 1) return operation.told_.await();
+    while (!operation.told_.await_for(hanging_))
       if (takes_lane(operation)) return;
   }
 
@@ -221,10 +221,10 @@ class Combiner {
         queued_.fetch_sub(1, std::memory_order_relaxed);
       }
     }
-    if (next_leader) next_leader->told_.release();
+    if (next_leader) next_leader->told_.tell();
     while (told) {
       CombinedOperation* const next = told->next_;
-      told->told_.release();
+      told->told_.tell();
       told = next;
     }
   }
