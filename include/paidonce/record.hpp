@@ -62,8 +62,10 @@ inline constexpr char record_format_version = 1;
 
 template <class Integer>
 void put_integer(std::string& out, Integer value) {
+  char bytes[sizeof value];
   for (std::size_t byte = 0; byte < sizeof value; ++byte)
-    out.push_back(static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * byte)));
+    bytes[byte] = static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * byte));
+  out.append(bytes, sizeof value);
 }
 
 inline void put_text(std::string& out, std::string_view text) {

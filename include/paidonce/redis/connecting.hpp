@@ -39,7 +39,8 @@ inline RedisConnection open_redis(const RedisEndpoint& endpoint, const RedisOpti
     redisFree(context);
     throw RedisOutage("the server is out of reach");
   }
-  return RedisConnection(context);
+  return RedisConnection(context, options.connect ? RedisConnection::Transport::of_application
+                                                  : RedisConnection::Transport::socket);
 }
 
 /// A connection that is ready for commands. Throws `RedisOutage`, and `invalid_options` for a password or

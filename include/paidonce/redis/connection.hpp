@@ -4,17 +4,21 @@
 // and who knows what became of its commands.
 
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <limits>
 #include <memory>
+#include <new>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
@@ -34,11 +38,23 @@ inline RedisDeadline redis_deadline(Duration from_now) { return std::chrono::ste
 /// The words of a command, any bytes.
 using RedisWords = std::span<const std::string_view>;
 
+/// A word in the form in which it goes out.
+inline void append_redis_word(std::string& to, std::string_view word) {
+  char head[std::numeric_limits<std::size_t>::digits10 + 4] = {'$'};
+  char* end = std::to_chars(head + 1, head + sizeof head - 2, word.size()).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  to.append(head, static_cast<std::size_t>(end - head)).append(word).append("\r\n", 2);
+}
+
 /// Belongs to one thread at a time.
 class RedisConnection {
  public:
+  /// What bytes go through: the socket itself, or a layer of the application's between, such as TLS.
+  enum class Transport : std::uint8_t { socket, of_application };
+
   /// Takes a context that is connected, and makes it one that never blocks.
-  explicit RedisConnection(redisContext* context) : context_(context) {
+  RedisConnection(redisContext* context, Transport transport) : context_(context), transport_(transport) {
     const int flags = ::fcntl(context->fd, F_GETFL);
     if (flags < 0 || ::fcntl(context->fd, F_SETFL, flags | O_NONBLOCK) != 0) throw lost();
     context->flags &= ~REDIS_BLOCK;
@@ -59,20 +75,18 @@ class RedisConnection {
 
   /// Adds a command to the pipeline; sent by `read`. Throws std::bad_alloc.
   void add(RedisWords words) {
-    if (!context_ || context_->err != 0) throw lost();
-    words_.clear();
-    lengths_.clear();
-    for (const std::string_view word : words) {
-      words_.push_back(word.data() ? word.data() : "");
-      lengths_.push_back(word.size());
-    }
-    if (redisAppendCommandArgv(context_.get(), static_cast<int>(words_.size()), words_.data(),
-                               lengths_.data()) != REDIS_OK) {
-      close();
-      throw std::bad_alloc();
-    }
-    ++owed_;
-    unsent_ = true;
+    std::string head = "*";
+    head.append(std::to_string(words.size())).append("\r\n");
+    add_pieces([&](std::string& to) {
+      to.append(head);
+      for (const std::string_view word : words) append_redis_word(to, word);
+    });
+  }
+  /// Likewise a command that is made: these pieces one behind the other.
+  void add_made(std::initializer_list<std::string_view> pieces) {
+    add_pieces([&](std::string& to) {
+      for (const std::string_view piece : pieces) to.append(piece);
+    });
   }
   void add(std::initializer_list<std::string_view> words) { add(RedisWords(words.begin(), words.size())); }
 
@@ -82,14 +96,14 @@ class RedisConnection {
   RedisReply read(RedisDeadline deadline) {
     if (!context_ || owed_ == 0) throw lost();
     for (;;) {
-      if (unsent_) send();
+      if (unsent()) send();
       void* reply = nullptr;
       if (redisGetReplyFromReader(context_.get(), &reply) != REDIS_OK) throw hung_up();
       if (reply) {
         --owed_;
         return RedisReply(static_cast<redisReply*>(reply));
       }
-      wait(unsent_ ? POLLIN | POLLOUT : POLLIN, deadline);
+      wait(unsent() ? POLLIN | POLLOUT : POLLIN, deadline);
       take_in();
     }
   }
@@ -113,17 +127,64 @@ class RedisConnection {
     void operator()(redisContext* context) const noexcept { redisFree(context); }
   };
 
+  /// Half of a command is never left behind.
+  template <class Append>
+  void add_pieces(Append append) {
+    if (!context_ || context_->err != 0) throw lost();
+    const std::size_t before = outgoing_.size();
+    try {
+      append(outgoing_);
+    } catch (...) {
+      outgoing_.resize(before);
+      throw;
+    }
+    ++owed_;
+  }
+
+  bool unsent() const noexcept { return sent_ < outgoing_.size() || handed_over_; }
+
   void send() {
+    if (transport_ == Transport::of_application) return send_by_layer();
+    const ssize_t sent =
+        ::send(context_->fd, outgoing_.data() + sent_, outgoing_.size() - sent_, MSG_NOSIGNAL);
+    if (sent > 0) sent_ += static_cast<std::size_t>(sent);
+    if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) throw hung_up();
+    if (sent_ == outgoing_.size()) forget_sent();
+  }
+
+  void send_by_layer() {
     const PipeSignalBlocked no_signal;
+    if (!outgoing_.empty()) {
+      if (redisAppendFormattedCommand(context_.get(), outgoing_.data(), outgoing_.size()) != REDIS_OK) {
+        close();
+        throw std::bad_alloc();
+      }
+      forget_sent();
+    }
     int done = 0;
     if (redisBufferWrite(context_.get(), &done) != REDIS_OK) throw hung_up();
-    unsent_ = done == 0;
+    handed_over_ = done == 0;
+  }
+
+  /// Room for a usual pipeline is kept.
+  void forget_sent() noexcept {
+    sent_ = 0;
+    outgoing_.clear();
+    if (outgoing_.capacity() > most_kept) std::string().swap(outgoing_);
   }
 
   /// A TLS layer holds nothing back that poll does not see: a record of TLS fits into what is read at once.
   void take_in() {
-    const PipeSignalBlocked no_signal;  // a TLS layer may write
-    if (redisBufferRead(context_.get()) != REDIS_OK) throw hung_up();
+    if (transport_ == Transport::of_application) {
+      const PipeSignalBlocked no_signal;  // it may write
+      if (redisBufferRead(context_.get()) != REDIS_OK) throw hung_up();
+      return;
+    }
+    char bytes[std::size_t{16} << 10];
+    const ssize_t came = ::recv(context_->fd, bytes, sizeof bytes, 0);
+    if (came < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+    if (came <= 0) throw hung_up();
+    if (redisReaderFeed(context_->reader, bytes, static_cast<std::size_t>(came)) != REDIS_OK) throw hung_up();
   }
 
   void wait(int events, RedisDeadline deadline) {
@@ -146,11 +207,14 @@ class RedisConnection {
     return lost();
   }
 
+  static constexpr std::size_t most_kept = std::size_t{256} << 10;
+
   std::unique_ptr<redisContext, Free> context_;
   std::size_t owed_ = 0;  // answers
-  bool unsent_ = false;   // some of what was added
-  std::vector<const char*> words_;
-  std::vector<std::size_t> lengths_;
+  Transport transport_;
+  std::string outgoing_;      // what was added, from the beginning until all of it is sent
+  std::size_t sent_ = 0;      // of it
+  bool handed_over_ = false;  // the layer has some that it has not sent
 };
 
 }  // namespace paidonce::inline v1::detail

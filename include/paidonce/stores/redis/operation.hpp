@@ -66,27 +66,36 @@ class RedisOperation : public CombinedOperation {
         name_(tag.records) {
     name_.append(key);
     if (!record) return;
-    bytes_ = to_bytes(*record);
     ttl = time_to_live(*record, grace);
-    if (ttl) {
-      ttl_ = std::to_string(ttl->count());
-      score_ = std::to_string(record->expires_at.time_since_epoch().count());
+    const std::string bytes = to_bytes(*record);
+    const auto score = [](Timestamp time) { return std::to_string(time.time_since_epoch().count()); };
+    const auto add = [this](std::string_view word) { append_redis_word(arguments_, word); };
+    arguments_.reserve(bytes.size() + 2 * (name_.size() + key.size()) + 192);
+    for (const std::string_view word :
+         {std::string_view("3"), std::string_view(name_), std::string_view(tag.open),
+          std::string_view(tag.done), std::string_view(bytes), key})
+      add(word);
+    add(ttl ? std::to_string(ttl->count()) : "");
+    add(ttl ? score(record->expires_at) : "");
+    add("0");
+    refuses_at_ = arguments_.size() - 3;
+    if (kind == Kind::insert) {
+      add(score(saturating_add(record->updated_at, -grace)));
+      add(tag.records);
+    } else {
+      add(version_bytes(the_expected));
     }
-    if (kind == Kind::insert)
-      last_ = std::to_string(saturating_add(record->updated_at, -grace).time_since_epoch().count());
-    else
-      last_ = version_bytes(the_expected);
   }
 
   /// Adds the command to a pipeline. `begins_refused`: "1" or "0".
   void add_to(RedisConnection& connection, const RedisScriptNames& scripts,
               std::string_view begins_refused) const {
     if (kind == Kind::find) return connection.add({"GET", name_});
-    if (kind == Kind::insert)
-      return connection.add({"EVALSHA", scripts.insert, "3", name_, tag.open, tag.done, bytes_, key, ttl_,
-                             score_, begins_refused, last_, tag.records});
-    connection.add({"EVALSHA", scripts.replace, "3", name_, tag.open, tag.done, bytes_, key, ttl_, score_,
-                    begins_refused, last_});
+    const bool inserts = kind == Kind::insert;
+    const std::string_view arguments = arguments_;
+    connection.add_made({inserts ? "*13\r\n$7\r\nEVALSHA\r\n$40\r\n" : "*12\r\n$7\r\nEVALSHA\r\n$40\r\n",
+                         inserts ? scripts.insert : scripts.replace, "\r\n", arguments.substr(0, refuses_at_),
+                         begins_refused, arguments.substr(refuses_at_ + begins_refused.size())});
   }
 
   /// Of an insert or replace: whether the server says that it wrote.
@@ -119,7 +128,9 @@ class RedisOperation : public CombinedOperation {
   bool unsent = false;  // its node is out of reach: nothing has happened
 
  private:
-  std::string name_, bytes_, ttl_, score_, last_;
+  std::string name_;
+  std::string arguments_;       // of the script, as they go out
+  std::size_t refuses_at_ = 0;  // where it says in them whether begins are refused
 };
 
 }  // namespace paidonce::inline v1::detail
