@@ -86,6 +86,8 @@ struct Keeper {
     ::sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    // What whoever started the tests ignores (nohup does SIGQUIT) a server could not be stopped by.
+    for (const int number : {SIGINT, SIGHUP, SIGPIPE, SIGQUIT, SIGTERM}) ::signal(number, SIG_DFL);
     if (user != nullptr &&
         (::setgroups(0, nullptr) != 0 || ::setgid(user->pw_gid) != 0 || ::setuid(user->pw_uid) != 0)) {
       std::perror("server_keeper: becoming another user");
