@@ -534,37 +534,6 @@ TEST_CASE("A RabbitMQ consumer outlives its heartbeats while a payment takes lon
   CHECK(next_body(*queue) == "2");
 }
 
-TEST_CASE("Consumers of a RabbitMQ queue that come later get partitions with messages, too",
-          "[fault][queue][rabbitmq]") {
-  Rabbit broker(shared_rabbitmq().uri(), 4);
-  broker.options.share_interval = Duration(100);
-  broker.options.prefetch = 2;
-  const auto one = broker.open();
-  CHECK(next_body(*one, a_while) == "none");  // is the first, and has them all
-  const auto two = broker.open();
-  CHECK(next_body(*two, a_while) == "none");
-  int from_two = 0, received = 0, wrong = 0;
-  std::map<std::string, int> last;
-  const auto end = std::chrono::steady_clock::now() + patience;
-  for (int round = 0; from_two < 3 && std::chrono::steady_clock::now() < end; ++round) {
-    for (int key = 0; key < 8; ++key) one->put("k" + std::to_string(key), std::to_string(round));
-    for (int count = 0; count < 8;) {
-      for (RabbitQueue* const consumer : {one.get(), two.get()}) {
-        const std::optional<Message> message = next(*consumer, Duration(10));
-        if (!message) continue;
-        wrong += last[message->key]++ != std::stoi(message->body);
-        from_two += consumer == two.get();
-        consumer->ack(*message);
-        ++count;
-        ++received;
-      }
-      if (std::chrono::steady_clock::now() > end) break;
-    }
-  }
-  CHECK(from_two >= 3);
-  CHECK(wrong == 0);
-}
-
 TEST_CASE("A queue tells what is wrong with how it is opened, and not its URI", "[fault][queue]") {
   const auto refused = [](const auto& open) {
     try {
