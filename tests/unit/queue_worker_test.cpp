@@ -212,6 +212,7 @@ TEST_CASE("A message whose acknowledgement is lost comes again and is replayed",
   CHECK(stats.replayed == 1);
   CHECK(stats.unsettled == 1);
   CHECK(stats.broker_errors == 1);
+  CHECK(world.alerts.empty());  // once is not an outage
   CHECK(world.source.queue.size() == 0);
 }
 
@@ -363,6 +364,7 @@ TEST_CASE("While the store is away messages wait and one alert stands", "[queue]
     CHECK(stats.completed == 3);
     CHECK(world.told() == std::vector<std::string>{"+queue_store_failing", "-queue_store_failing"});
     CHECK(world.source.pauses[0] == 20s);
+    CHECK(world.source.clock.elapsed() >= 100s);  // the thread pauses after each of the five
   }
   CHECK(world.paid == 3);
   CHECK(world.source.queue.dead_letters().empty());
