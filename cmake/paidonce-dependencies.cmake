@@ -75,6 +75,8 @@ PostgreSQL_ROOT to where it is." PARENT_SCOPE)
         pkg_check_modules(paidonce_hiredis QUIET IMPORTED_TARGET ${ARGN} hiredis>=0.14)
       endif()
       if(TARGET PkgConfig::paidonce_hiredis)
+        # How hiredis was compiled (-D_FILE_OFFSET_BITS=64) is nothing that who includes it has to follow.
+        set_property(TARGET PkgConfig::paidonce_hiredis PROPERTY INTERFACE_COMPILE_OPTIONS "")
         add_library(hiredis::hiredis ALIAS PkgConfig::paidonce_hiredis)
       endif()
     endif()
