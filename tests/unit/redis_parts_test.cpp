@@ -280,9 +280,10 @@ TEST_CASE("witnesses are the last of their tags, for as long as they cannot have
           "[redis][witness]") {
   RedisWitnesses witnesses(std::chrono::minutes(1));
   CHECK(witnesses.recall().empty());
-  witnesses.note(3, "a", 5, std::nullopt);
-  witnesses.note(3, "b", 6, Duration(1'000'000));
-  witnesses.note(4, "c", 7, std::nullopt);
+  const BootTime now = boot_now();
+  witnesses.note(3, "a", 5, std::nullopt, now);
+  witnesses.note(3, "b", 6, Duration(1'000'000), now);
+  witnesses.note(4, "c", 7, std::nullopt, now);
   auto called = witnesses.recall();
   REQUIRE(called.size() == 2);
   CHECK(called[0].key == "b");
@@ -291,8 +292,16 @@ TEST_CASE("witnesses are the last of their tags, for as long as they cannot have
   witnesses.dismiss(called[0]);
   CHECK(witnesses.recall().size() == 1);
   RedisWitnesses short_lived(Duration(0));
-  short_lived.note(1, "a", 1, std::nullopt);
+  short_lived.note(1, "a", 1, std::nullopt, now);
   CHECK(short_lived.recall().empty());
+  // The server's time for it began long before it answered, and may pass a thousandth faster.
+  RedisWitnesses late(Duration(1'000));
+  const BootTime an_hour_ago = now - 3'600'000'000'000;
+  late.note(1, "over", 1, Duration(3'600'000), an_hour_ago);
+  late.note(2, "as good as over", 1, Duration(3'602'000), an_hour_ago);
+  CHECK(late.recall().empty());
+  late.note(3, "there", 1, Duration(3'700'000), an_hour_ago);
+  CHECK(late.recall().size() == 1);
 }
 
 TEST_CASE("options that cannot work are refused", "[redis][options]") {

@@ -326,6 +326,9 @@ TEST_CASE("a user who may not run CONFIG has a store all the same, unless every 
   CHECK(thrown_by([&] { shop.open(); }) == errc::invalid_options);
   shop.options.connection.password = "wrong";
   CHECK(thrown_by([&] { shop.open(); }) == errc::invalid_options);
+  shop.set("requirepass", "secret");
+  shop.options.connection.user = shop.options.connection.password = "";
+  CHECK(thrown_by([&] { shop.open(); }) == errc::invalid_options);
 }
 
 TEST_CASE("the user of the page may do what a store does, and no more", "[redis][acl]") {
@@ -457,6 +460,25 @@ TEST_CASE("a replica that took over too early is found out", "[redis][lost][repl
   CHECK(thrown_by([&] { store.insert(key("next"), begun()); }) == errc::store_replaced);
   CHECK(store.stats().lost_writes == 1);
   CHECK(store.find(key("kept")) == begun(1));
+}
+
+TEST_CASE("a master that was a replica in between is found out, though its connections lived through that",
+          "[redis][lost][replica]") {
+  Shop shop;
+  RedisServer other;
+  other.replica_of(shop.server);
+  RedisStore store = shop.open();
+  store.insert(key("kept"), begun(1));
+  REQUIRE(comes_true([&] { return other.command({"EXISTS", shop.name("kept")}).integer == 1; }));
+  other.promote();
+  store.insert(key("lost"), begun(1));
+  shop.server.replica_of(other);
+  shop.server.promote();
+  CHECK(comes_true([&] {
+    CHECK(store.find(key("kept")) == begun(1));
+    return store.stats().lost_writes == 1;
+  }));
+  CHECK(thrown_by([&] { store.insert(key("lost"), begun()); }) == errc::store_replaced);
 }
 
 TEST_CASE("a full server takes no new payments, and ends those it has", "[redis][full]") {
@@ -594,26 +616,37 @@ TEST_CASE("a store of a cluster follows a slot that moves", "[redis][cluster]") 
   RedisStoreOptions options;
   RedisStore store(cluster.uri(), options);
   detail::RedisClient client(cluster.uri(), {});
-  const std::vector<std::string> texts = texts_of_one_tag(4);
+  const std::vector<std::string> texts = texts_of_one_tag(5);
   const int slot = detail::RedisTags(options.prefix)[5].slot;
   const std::size_t from = cluster.node_of_slot(slot), to = 1 - from;
   store.insert(key(texts[0]), begun(1));
   store.insert(key(texts[1]), paid(1));
   const std::string name = detail::RedisTags(options.prefix)[5].records + "x";
   CHECK_FALSE(client.run(name, {"SET", name, "1"}).is_error());
+  store.insert(key(texts[2]), paid(1, Duration(0)));
+  const Timestamp all_over = paid(1, std::chrono::minutes(1)).expires_at;
+  CHECK(store.erase_expired(all_over, 10) == 1);
+  store.insert(key(texts[2]), paid(2, Duration(1)));
+  store.insert(key(texts[3]), paid(3, Duration(2)));
   cluster.begin_move(slot, from, to);
   CHECK(store.find(key(texts[0])) == begun(1));
+  const std::string ahead = detail::RedisTags(options.prefix)[5].records + std::string(key(texts[3]).bytes());
+  cluster.node(from).command(
+      {"MIGRATE", "127.0.0.1", std::to_string(cluster.node(to).port()), ahead, "0", "1000"});
+  CHECK(thrown_by([&] { store.erase_expired(all_over, 10); }) == errc::store_unavailable);
+  CHECK(store.find(key(texts[2])) == paid(2, Duration(1)));  // all of a sweep of a tag, or nothing
   cluster.move_keys(slot, from, to);
   CHECK(store.find(key(texts[0])) == begun(1));  // ASK
   CHECK(client.run(name, {"GET", name}).text() == "1");
   CHECK(store.stats().redirects > 0);
   std::thread finish([&] { cluster.finish_move(slot, from, to); });
-  CHECK_FALSE(store.insert(key(texts[2]), begun(1)));  // TRYAGAIN, until the slot has moved
+  CHECK_FALSE(store.insert(key(texts[4]), begun(1)));  // TRYAGAIN, until the slot has moved
   finish.join();
+  CHECK(store.erase_expired(all_over, 10) == 2);
   CHECK(store.replace(key(texts[0]), 1, paid(2)));
   CHECK(client.run(name, {"GET", name}).text() == "1");  // MOVED
   const auto redirects = store.stats().redirects;
-  CHECK(store.find(key(texts[2])) == begun(1));
+  CHECK(store.find(key(texts[4])) == begun(1));
   CHECK(store.stats().redirects == redirects);  // known by now
   std::size_t seen = 0;
   store.scan({}, [&](const IdempotencyKey&, const Record&) { return ++seen, true; });

@@ -178,6 +178,7 @@ class RedisNodes {
     RedisConnection connection = connect(endpoint, address_, options_);
     const RedisReply answer = connection.run({"CLUSTER", "SLOTS"}, redis_deadline(options_.connect_timeout));
     if (answer.is_error()) {
+      if (answer.error_word() == "NOAUTH") answer.expect_done();  // nothing that passes
       const RedisVerdict verdict = redis_verdict(answer.error_word());
       if (verdict == RedisVerdict::leave) throw RedisOutage("the server is not ready yet");
       return std::nullopt;  // disabled, or forbidden as it is where there is none
@@ -235,18 +236,20 @@ class RedisNodes {
       RedisNode& node = at(range.master);
       bool takes_over = false;
       for (std::size_t slot = range.first; slot <= range.last; ++slot) {
-        RedisNode* const before = (*owners_)[slot].exchange(&node, std::memory_order_acq_rel);
+        const RedisNode* const before = (*owners_)[slot].load(std::memory_order_acquire);
         takes_over |= before && before != &node;
       }
-      if (takes_over) node.connector.distrust();
+      if (takes_over) node.connector.distrust();  // before anybody is sent there
+      for (std::size_t slot = range.first; slot <= range.last; ++slot)
+        (*owners_)[slot].store(&node, std::memory_order_release);
     }
   }
 
   void moved(std::uint16_t slot, const RedisEndpoint& to) {
     RedisNode& node = at(to);
-    if ((*owners_)[slot].exchange(&node, std::memory_order_acq_rel) == &node) return;
-    node.connector.distrust();
-    refresh();
+    if ((*owners_)[slot].load(std::memory_order_acquire) == &node) return;
+    node.connector.distrust();  // before anybody is sent there
+    if ((*owners_)[slot].exchange(&node, std::memory_order_acq_rel) != &node) refresh();
   }
 
   const RedisAddress& address_;

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <utility>
 
+#include <paidonce/detail/boot_clock.hpp>
 #include <paidonce/detail/own_process.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/key.hpp>
@@ -156,6 +157,7 @@ class RedisStore {
     /// With others' on a lane of its node; or, where that node says that it is another's, by itself.
     void run(detail::RedisOperation& operation) {
       const std::uint16_t slot = operation.tag.slot;
+      const detail::BootTime asked = detail::boot_now();
       auto* node = &static_cast<detail::RedisStoreNode&>(nodes.of(slot));
       node->run(operation, nodes.is_cluster());
       detail::RedisRedirect from;
@@ -172,7 +174,8 @@ class RedisStore {
       if (operation.begin_refused()) node->refuse_begin();
       if (operation.wrote())
         shared.witnesses.note(operation.tag_number, operation.name(), operation.record->version,
-                              operation.record->state == State::released ? std::nullopt : operation.ttl);
+                              operation.record->state == State::released ? std::nullopt : operation.ttl,
+                              asked);
     }
 
     const RedisStoreOptions options;

@@ -162,10 +162,21 @@ class RedisStoreNode : public RedisNode {
       check_serving(facts);
     } catch (...) {
       connection.close();  // so that the next one looks for another server
+      connector.distrust();
       throw;
     }
+    if (facts.history) look_at_history(*facts.history);
     if (shared_.options.unsafe == UnsafeConfig::accept) return;
     problem_.store(reason_to_refuse(facts, shared_.options.fsync), std::memory_order_relaxed);
+  }
+
+  /// A master that was a replica in between has the memory of another, and the connections of before: they
+  /// are opened anew, which asks for what it must still know.
+  void look_at_history(const std::string& history) {
+    const std::lock_guard lock(names_mutex_);
+    if (history == history_) return;
+    if (!history_.empty()) connector.distrust();
+    history_ = history;
   }
 
   /// INFO that is forbidden or renamed tells nothing; other errors are not about INFO.
@@ -288,7 +299,8 @@ class RedisStoreNode : public RedisNode {
   std::atomic<const char*> problem_{nullptr};  // why nothing may begin
   std::atomic<Steady::rep> next_check_{0};
   mutable std::mutex names_mutex_;
-  RedisScriptNames names_;
+  RedisScriptNames names_;  // under it, as the next
+  std::string history_;
   Combiner<RedisOperation> combiner_;
   std::vector<RedisSlot> lanes_;
 };

@@ -66,26 +66,25 @@ return 1
 inline constexpr std::string_view redis_beyond_maxmemory = "#!lua flags=allow-oom\n";
 
 /// KEYS: done, swept. ARGV: 1 now as a score, 2 most, 3 what records' names begin with, 4 and 5 the lower and
-/// the upper half of now. Answers how many entries were looked at, and how many records erased.
+/// the upper half of now. Answers how many entries were looked at, and how many records erased. All is read
+/// before anything is written: a cluster that is moving the slot refuses to read what has gone ahead, and
+/// then nothing has been erased that `swept` does not tell of.
 inline constexpr std::string_view redis_erase_script = R"(
 local now_low, now_high = tonumber(ARGV[4]), tonumber(ARGV[5])
 local swept_low, swept_high = 0, 0
 local swept = redis.call('GET', KEYS[2])
 if swept then swept_low, swept_high = struct.unpack('<I4I4', swept) end
-local looked_at, erased = 0, 0
+local looked_at, due, gone = 0, {}, {}
 for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])) do
   looked_at = looked_at + 1
-  local name = ARGV[3] .. old
-  local head = redis.call('GETRANGE', name, 0, 86)
+  local head = redis.call('GETRANGE', ARGV[3] .. old, 0, 86)
   if head == '' then
-    redis.call('ZREM', KEYS[1], old)
+    gone[#gone + 1] = old
   elseif #head == 87 then
     local state = string.byte(head, 35)
     local low, high = struct.unpack('<I4i4', head, 80)
     if state ~= 1 and state ~= 4 and (high < now_high or (high == now_high and low <= now_low)) then
-      redis.call('DEL', name)
-      redis.call('ZREM', KEYS[1], old)
-      erased = erased + 1
+      due[#due + 1] = old
       low, high = struct.unpack('<I4I4', head, 36)
       if high > swept_high or (high == swept_high and low > swept_low) then
         swept_low, swept_high = low, high
@@ -93,8 +92,13 @@ for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMI
     end
   end
 end
-if erased > 0 then redis.call('SET', KEYS[2], struct.pack('<I4I4', swept_low, swept_high)) end
-return {looked_at, erased}
+for _, old in ipairs(due) do
+  redis.call('DEL', ARGV[3] .. old)
+  redis.call('ZREM', KEYS[1], old)
+end
+for _, old in ipairs(gone) do redis.call('ZREM', KEYS[1], old) end
+if #due > 0 then redis.call('SET', KEYS[2], struct.pack('<I4I4', swept_low, swept_high)) end
+return {looked_at, #due}
 )";
 
 /// KEYS: open, done. ARGV: 1 what records' names begin with; then the bytes of keys whose records were not

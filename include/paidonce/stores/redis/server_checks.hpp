@@ -18,6 +18,8 @@ namespace paidonce::inline v1::detail {
 struct RedisServerFacts {
   std::optional<std::int64_t> version = {};  ///< the first number of redis_version
   std::optional<std::string> role = {}, loading = {}, aof_enabled = {}, maxmemory_policy = {};
+  /// Of what it has and hands to replicas. Another one begins where a replica becomes a master.
+  std::optional<std::string> history = {};
   /// Of CONFIG, which is often forbidden.
   std::optional<std::string> appendfsync = {}, no_appendfsync_on_rewrite = {};
 };
@@ -50,6 +52,7 @@ inline RedisServerFacts facts_of(const RedisValue& info, const RedisValue& confi
     facts.loading = info_field(text, "loading");
     facts.aof_enabled = info_field(text, "aof_enabled");
     facts.maxmemory_policy = info_field(text, "maxmemory_policy");
+    facts.history = info_field(text, "master_replid");
   }
   for (std::size_t at = 0; !config.is_error() && at + 1 < config.size(); at += 2) {
     if (config[at].text() == "appendfsync") facts.appendfsync = config[at + 1].text();

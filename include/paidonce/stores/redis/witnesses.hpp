@@ -3,6 +3,7 @@
 // its memory, or a replica that took over too early, has the beginning of what there was and lacks the end;
 // so the last write is the one to look for. Asked on every new connection, before anything else is.
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -14,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include <paidonce/detail/boot_clock.hpp>
 #include <paidonce/record.hpp>
 #include <paidonce/redis/connection.hpp>
 #include <paidonce/stores/redis/keys.hpp>
@@ -26,7 +28,7 @@ struct RedisWitness {
   std::size_t tag = 0;
   std::string key = {};  ///< of the record
   Version version = 0;
-  std::chrono::steady_clock::time_point until = {};  ///< it cannot have expired before
+  BootTime until = 0;  ///< it cannot have expired before
 };
 
 /// Pure. Whether a server that has these bytes of a record's version, and of the highest version swept, has
@@ -46,10 +48,13 @@ class RedisWitnesses {
   /// Records that are not final may be completed by others, and stay for `least` then.
   explicit RedisWitnesses(Duration least) : least_(least) {}
 
-  void note(std::size_t tag, std::string_view key, Version version, std::optional<Duration> ttl) {
+  /// `asked`: before the write was sent. The server counts from when it got it, while this host may wait long
+  /// for the answer, or sleep; and clocks that are being slewed may differ by a thousandth.
+  void note(std::size_t tag, std::string_view key, Version version, std::optional<Duration> ttl,
+            BootTime asked) {
     Place& place = places_[tag];
-    const auto until =
-        std::chrono::steady_clock::now() + (ttl && *ttl > least_ ? std::min(*ttl, most) : least_);
+    const Duration kept = ttl && *ttl > least_ ? std::min(*ttl, most) : least_;
+    const BootTime until = boot_after(asked, kept - kept / 1000);
     const std::lock_guard lock(place.mutex);
     place.witness.tag = tag;
     place.witness.key.assign(key);
@@ -61,13 +66,12 @@ class RedisWitnesses {
   void dismiss(const RedisWitness& witness) {
     Place& place = places_[witness.tag];
     const std::lock_guard lock(place.mutex);
-    if (place.witness.version == witness.version && place.witness.key == witness.key)
-      place.witness.until = {};
+    if (place.witness.version == witness.version && place.witness.key == witness.key) place.witness.until = 0;
   }
 
   /// Those that a server which has them forgot nothing must have.
   std::vector<RedisWitness> recall() const {
-    const auto now = std::chrono::steady_clock::now();
+    const BootTime now = boot_now();
     std::vector<RedisWitness> called;
     for (const Place& place : places_) {
       const std::lock_guard lock(place.mutex);
