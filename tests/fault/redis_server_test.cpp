@@ -242,6 +242,18 @@ TEST_CASE("settings that would forget are noticed while a Redis server runs, and
         [&] { return world.pay(order + std::to_string(++tries)).how == thrown(errc::unsafe_config); }));
     CHECK(tries <= 2);
     const std::string refused = std::string("refused: ") + name;
+    int tries = 0;
+    const auto set_and_noticed = [&] {
+      server.command({"CONFIG", "SET", name, value});
+      // The first payment after it may be the one that finds out.
+      CHECK(eventually([&] {
+        return world.pay_by_guard(world.guard, order + std::to_string(++tries)).how ==
+               thrown(errc::unsafe_config);
+      }));
+    };
+    CHECK(world.pay(order, set_and_noticed, [] {}).how == "completed");
+    CHECK(tries <= 2);
+    const std::string refused = std::string("refused: ") + name;
     CHECK(world.pay(refused).how == thrown(errc::unsafe_config));
     CHECK_FALSE(world.till.look_up(RedisWorld::key_of(refused)));
     CHECK(world.pay("first").replayed);
