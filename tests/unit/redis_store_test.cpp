@@ -5,6 +5,7 @@
 #include <paidonce/redis/client.hpp>
 #include <paidonce/stores/redis.hpp>
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -263,7 +264,8 @@ TEST_CASE("a server that is not trusted any more is asked anew before its next u
                                    [&](detail::RedisConnection&) { ++checks; });
   detail::RedisSlot slot;
   connector.ready(slot);
-  connector.ready(slot);
+  const int descriptor = connector.ready(slot).native()->fd;
+  CHECK((::fcntl(descriptor, F_GETFD) & FD_CLOEXEC) != 0);  // what is started has no part in it
   CHECK(checks == 1);
   connector.distrust();
   connector.ready(slot);

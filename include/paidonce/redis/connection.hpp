@@ -53,10 +53,13 @@ class RedisConnection {
   /// What bytes go through: the socket itself, or a layer of the application's between, such as TLS.
   enum class Transport : std::uint8_t { socket, of_application };
 
-  /// Takes a context that is connected, and makes it one that never blocks.
+  /// Takes a context that is connected, and makes it one that never blocks, and that programs which this
+  /// process starts do not inherit: it has been let in to the records.
   RedisConnection(redisContext* context, Transport transport) : context_(context), transport_(transport) {
     const int flags = ::fcntl(context->fd, F_GETFL);
-    if (flags < 0 || ::fcntl(context->fd, F_SETFL, flags | O_NONBLOCK) != 0) throw lost();
+    if (flags < 0 || ::fcntl(context->fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+        ::fcntl(context->fd, F_SETFD, FD_CLOEXEC) != 0)
+      throw lost();
     context->flags &= ~REDIS_BLOCK;
   }
 
