@@ -128,15 +128,15 @@ struct Contender {
   std::function<Measured(Server&, const std::string& prefix, const Width&)> run;
 };
 
-/// The difference of what was counted, for each payment.
+/// The difference of what was counted, for each of `payments`, or of those that were made in `seconds`.
 template <class Do>
-Measured count(Server& server, double seconds, Do run) {
+Measured count(Server& server, std::size_t payments, double seconds, Do run) {
   const Counted before = counted(server.redis());
   Measured measured;
   measured.run = run();
   const Counted after = counted(server.redis());
-  const double took = seconds > 0 ? seconds : (after - before).wall_us / 1e6;
-  measured.spent = (after - before) / (measured.run.payments_per_second * took);
+  measured.spent = (after - before) / (payments != 0 ? static_cast<double>(payments)
+                                                     : measured.run.payments_per_second * seconds);
   return measured;
 }
 
@@ -144,7 +144,7 @@ template <class Make>
 Contender by_peer(std::string name, double seconds, Make make) {
   return {std::move(name), [=](Server& server, const std::string& prefix, const Width& width) {
             const auto peer = make(server, prefix, width);
-            return count(server, seconds,
+            return count(server, 0, seconds,
                          [&] { return measure(*peer, width, std::chrono::duration<double>(seconds)); });
           }};
 }
@@ -188,22 +188,25 @@ std::vector<Contender> all_contenders(const Options& options) {
           keys, paidonce::CachedStore<paidonce::RedisStore>(open_store(s, p, {})));
     });
   }
-  const auto queue = [&](const char* name, auto open, std::size_t messages, auto run) {
+  const auto queue = [&](const char* name, auto open, std::size_t messages, auto make) {
     all.push_back({name, [=](S s, P p, W w) {
-                     auto made = open(s, p);
-                     Measured measured;
-                     const Counted before = counted(s.redis());
-                     measured.run = run(*made, w, messages);
-                     measured.spent = (counted(s.redis()) - before) / static_cast<double>(messages);
-                     return measured;
+                     const auto over = open(s, p);
+                     const auto made = make(*over, messages);
+                     return count(s, messages, 0, [&] { return made->run(w); });
                    }});
   };
   const auto redis = [](S s, P p) { return std::make_unique<RedisGuard>(open_store(s, p, {})); };
   const auto memory = [](S, P) { return std::make_unique<MemoryGuard>(paidonce::MemoryStore()); };
-  queue("queue.redis.plain", redis, options.messages, [](auto&... a) { return run_plain(a...); });
-  queue("queue.redis.worker", redis, options.messages, [](auto&... a) { return run_worker(a...); });
-  queue("queue.memory.plain", memory, options.memory_messages, [](auto&... a) { return run_plain(a...); });
-  queue("queue.memory.worker", memory, options.memory_messages, [](auto&... a) { return run_worker(a...); });
+  const auto plain = []<class G>(G& over, std::size_t messages) {
+    return std::make_unique<PlainThreads<G>>(over, messages);
+  };
+  const auto worker = []<class G>(G& over, std::size_t messages) {
+    return std::make_unique<WorkerQueue<G>>(over, messages);
+  };
+  queue("queue.redis.plain", redis, options.messages, plain);
+  queue("queue.redis.worker", redis, options.messages, worker);
+  queue("queue.memory.plain", memory, options.memory_messages, plain);
+  queue("queue.memory.worker", memory, options.memory_messages, worker);
   std::erase_if(all, [&](const Contender& each) { return !options.wants(each.name); });
   return all;
 }
@@ -264,22 +267,35 @@ void print(const Report& report, const Shares& shares) {
   }
 }
 
-/// Medians of the rounds' ratios, with the least and the greatest, beside the goals that were set.
-void compare(const Report& report) {
-  std::printf("\n%-52s %7s %7s %7s   goal\n", "payments a second, round by round", "median", "min", "max");
+/// Medians of the rounds' ratios, with the least and the greatest, beside the goals that were set: of
+/// payments a second, and of what client and server spend on one, which other programs disturb less.
+void compare(const Report& report, const Shares& shares) {
+  std::printf("\n%-48s %6s %6s %6s   %-16s %6s %6s %6s\n", "round by round", "rate", "min", "max", "goal",
+              "spent", "min", "max");
+  const auto print = [](std::vector<double> ratios) {
+    const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
+    std::printf(" %6.2f %6.2f %6.2f", median(ratios), *least, *most);
+    return median(ratios);
+  };
   for (const Width& width : report.widths()) {
     const auto add = [&](const char* peer, const char* over, std::optional<double> goal) {
       const auto &above = report.runs(peer, width), &below = report.runs(over, width);
-      std::vector<double> ratios;
-      for (std::size_t i = 0; i < std::min(above.size(), below.size()); ++i)
-        ratios.push_back(above[i].payments_per_second / below[i].payments_per_second);
-      if (ratios.empty()) return;
-      const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
-      const double ratio = median(ratios);
-      std::printf("%-52s %7.2f %7.2f %7.2f",
-                  (std::string(peer) + " / " + over + ", " + width.name() + " threads").c_str(), ratio,
-                  *least, *most);
-      if (goal) std::printf("   >= %-5.4g %s", *goal, ratio >= *goal ? "met" : "NOT MET");
+      std::vector<double> rates, spent;
+      for (std::size_t i = 0; i < std::min(above.size(), below.size()); ++i) {
+        rates.push_back(above[i].payments_per_second / below[i].payments_per_second);
+        const auto us = [&](const char* of) {
+          const Counted& each = shares.at({of, width.name()})[i];
+          return each.server_us + each.client_us;
+        };
+        spent.push_back(us(peer) / us(over));
+      }
+      if (rates.empty()) return;
+      std::printf("%-48s", (std::string(peer) + " / " + over + ", " + width.name() + " threads").c_str());
+      const double rate = print(std::move(rates));
+      std::string judged;
+      if (goal) judged = "  >= " + std::to_string(*goal).substr(0, 4) + (rate >= *goal ? " met" : " NOT MET");
+      std::printf(" %-18s", judged.c_str());
+      print(std::move(spent));
       std::printf("\n");
     };
     const bool wide = width.threads >= 32;
@@ -293,6 +309,14 @@ void compare(const Report& report) {
     add("queue.redis.worker", "queue.redis.plain", 0.95);
     add("queue.memory.worker", "queue.memory.plain", {});
   }
+  std::vector<double> others;
+  for (const auto& [name, all] : shares)
+    for (const Counted& each : all) others.push_back(each.others() * 100);
+  const auto [least, most] = std::minmax_element(others.begin(), others.end());
+  if (!others.empty())
+    std::printf(
+        "\nother programs took %.0f%% of the machine (%.0f to %.0f); from a tenth on, rates mean little\n",
+        median(others), *least, *most);
 }
 
 }  // namespace
@@ -306,7 +330,7 @@ int main(int argc, char** argv) {
     Shares shares;
     run(server, options, all_contenders(options), report, shares);
     print(report, shares);
-    compare(report);
+    compare(report, shares);
     return 0;
   } catch (const std::exception& failure) {
     std::fprintf(stderr, "redis_benchmark: %s\n", failure.what());

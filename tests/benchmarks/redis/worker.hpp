@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -38,57 +39,76 @@ inline Run rate_of(std::size_t messages, Clock::duration took) {
   return run;
 }
 
-/// From the start of the threads to the end of the last.
+/// A queue that is full in the beginning; its time is that from the start of the threads to the end of the
+/// last.
 template <class Guard>
-Run run_worker(Guard& guard, const Width& width, std::size_t messages) {
-  paidonce::MemoryQueue<> queue(messages);
-  for (std::size_t id = 0; id < messages; ++id) {
-    paidonce::Message message = message_of(id);
-    queue.put(std::move(message.key), std::move(message.body));
+class WorkerQueue {
+ public:
+  WorkerQueue(Guard& guard, std::size_t messages) : guard_(guard), messages_(messages), queue_(messages) {
+    for (std::size_t id = 0; id < messages; ++id) {
+      paidonce::Message message = message_of(id);
+      queue_.put(std::move(message.key), std::move(message.body));
+    }
   }
-  paidonce::Stop stop;
-  std::atomic<std::size_t> left{messages};
-  paidonce::PaymentWorkerOptions options;
-  options.threads = width.threads;
-  const auto pay = [&](paidonce::Attempt&, std::uint64_t) {
-    if (left.fetch_sub(1, std::memory_order_relaxed) == 1) stop.request();
-    return response();
-  };
-  paidonce::PaymentWorker worker(guard, queue, &read_message, pay, options);
-  const auto began = Clock::now();
-  worker.run(stop);
-  const auto ended = Clock::now();
-  if (worker.stats().completed != messages || queue.size() != 0)
-    throw std::runtime_error("a worker did not pay everything");
-  return rate_of(messages, ended - began);
-}
+  Run run(const Width& width) {
+    paidonce::Stop stop;
+    std::atomic<std::size_t> left{messages_};
+    paidonce::PaymentWorkerOptions options;
+    options.threads = width.threads;
+    const auto pay = [&](paidonce::Attempt&, std::uint64_t) {
+      if (left.fetch_sub(1, std::memory_order_relaxed) == 1) stop.request();
+      return response();
+    };
+    paidonce::PaymentWorker worker(guard_, queue_, &read_message, pay, options);
+    const auto began = Clock::now();
+    worker.run(stop);
+    const auto ended = Clock::now();
+    if (worker.stats().completed != messages_ || queue_.size() != 0)
+      throw std::runtime_error("a worker did not pay everything");
+    return rate_of(messages_, ended - began);
+  }
 
+ private:
+  Guard& guard_;
+  const std::size_t messages_;
+  paidonce::MemoryQueue<> queue_;
+};
+
+/// The same messages, dealt out by a counter.
 template <class Guard>
-Run run_plain(Guard& guard, const Width& width, std::size_t messages) {
-  std::vector<paidonce::Message> all;
-  for (std::size_t id = 0; id < messages; ++id) all.push_back(message_of(id));
-  std::atomic<std::size_t> next{0};
-  std::vector<std::exception_ptr> failures(width.threads);
-  std::vector<std::thread> threads;
-  const auto began = Clock::now();
-  for (std::size_t i = 0; i < width.threads; ++i)
-    threads.emplace_back([&, i] {
-      try {
-        for (std::size_t at; (at = next.fetch_add(1, std::memory_order_relaxed)) < messages;) {
-          const auto request = read_message(all[at]);
-          expect_success(guard.execute(
-              request.key, request.fingerprint, [](paidonce::Attempt&) { return response(); },
-              request.options));
+class PlainThreads {
+ public:
+  PlainThreads(Guard& guard, std::size_t messages) : guard_(guard) {
+    for (std::size_t id = 0; id < messages; ++id) messages_.push_back(message_of(id));
+  }
+  Run run(const Width& width) {
+    std::atomic<std::size_t> next{0};
+    std::vector<std::exception_ptr> failures(width.threads);
+    std::vector<std::thread> threads;
+    const auto began = Clock::now();
+    for (std::size_t i = 0; i < width.threads; ++i)
+      threads.emplace_back([&, i] {
+        try {
+          for (std::size_t at; (at = next.fetch_add(1, std::memory_order_relaxed)) < messages_.size();) {
+            const auto request = read_message(messages_[at]);
+            expect_success(guard_.execute(
+                request.key, request.fingerprint, [](paidonce::Attempt&) { return response(); },
+                request.options));
+          }
+        } catch (...) {
+          failures[i] = std::current_exception();
         }
-      } catch (...) {
-        failures[i] = std::current_exception();
-      }
-    });
-  for (std::thread& thread : threads) thread.join();
-  const auto ended = Clock::now();
-  for (const std::exception_ptr& failure : failures)
-    if (failure) std::rethrow_exception(failure);
-  return rate_of(messages, ended - began);
-}
+      });
+    for (std::thread& thread : threads) thread.join();
+    const auto ended = Clock::now();
+    for (const std::exception_ptr& failure : failures)
+      if (failure) std::rethrow_exception(failure);
+    return rate_of(messages_.size(), ended - began);
+  }
+
+ private:
+  Guard& guard_;
+  std::vector<paidonce::Message> messages_;
+};
 
 }  // namespace redis_benchmark
