@@ -143,6 +143,9 @@ class IdempotencyGuard {
     no_more_waiting_.notify_all();
   }
 
+  /// Throws `Error{invalid_options}` where a call with these would, whatever the state of store and lock.
+  void check(const CallOptions& options) const { detail::Timing::of(options_, options); }
+
   std::optional<Record> find(const IdempotencyKey& key) { return store_.find(key); }
   std::remove_reference_t<S>& store() noexcept { return store_; }
   std::remove_reference_t<C>& clock() noexcept { return clock_; }

@@ -170,8 +170,8 @@ TEST_CASE("What was thrown is told apart by whose fault it is", "[queue]") {
            {errc::store_full, Happened::store_down},
            {errc::store_busy, Happened::store_down},
            {errc::shutting_down, Happened::shut_down},
-           {errc::invalid_options, Happened::wrong_options},
-           {errc::invalid_key, Happened::wrong_options},
+           {errc::invalid_options, Happened::store_broken},
+           {errc::invalid_key, Happened::store_broken},
            {errc::codec_failure, Happened::unreadable},
            {errc::unsupported_format, Happened::unreadable},
            {errc::store_corrupt, Happened::store_broken},
@@ -365,6 +365,12 @@ TEST_CASE("While the store is away messages wait and one alert stands", "[queue]
     CHECK(world.told() == std::vector<std::string>{"+queue_store_failing", "-queue_store_failing"});
     CHECK(world.source.pauses[0] == 20s);
     CHECK(world.source.clock.elapsed() >= 100s);  // the thread pauses after each of the five
+  }
+  SECTION("for its password was changed, which is no fault of any message") {
+    world.store.inject({.kind = FaultKind::throws_before, .times = 5, .code = errc::invalid_options});
+    const PaymentWorkerStats stats = world.work({.most_deliveries = 2});
+    CHECK(stats.completed == 3);
+    CHECK(world.told() == std::vector<std::string>{"+queue_store_failing", "-queue_store_failing"});
   }
   CHECK(world.paid == 3);
   CHECK(world.source.queue.dead_letters().empty());

@@ -215,6 +215,8 @@ class PaymentWorker {
     Happened what = Happened::undecodable;
     try {
       const Request request = read_(std::as_const(message));
+      what = Happened::wrong_options;
+      guard_.check(request.options);
       what = Happened::store_broken;
       const auto outcome = execute(request);
       what = detail::happened(outcome.status());
@@ -225,7 +227,7 @@ class PaymentWorker {
     } catch (const detail::ForcedUnwind&) {
       throw;
     } catch (const Error& error) {
-      if (what != Happened::undecodable || retryable(error)) what = detail::happened(error);
+      if (what == Happened::store_broken || retryable(error)) what = detail::happened(error);
       store_failed(what, mine, error.what());
     } catch (const std::bad_alloc&) {
       store_failed(what = Happened::store_down, mine, "there is no memory");

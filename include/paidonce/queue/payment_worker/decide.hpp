@@ -25,7 +25,7 @@ enum class Happened : std::uint8_t {
   refused,
   store_down,     ///< the guard, store or lock threw what may pass
   shut_down,      ///< the guard takes no calls any more
-  wrong_options,  ///< the guard refused the call's options, or the key
+  wrong_options,  ///< no call to the guard can have these options
   unreadable,     ///< the stored answer is not one that this program can decode
   store_broken,   ///< anything else that was thrown: nothing of this message's doing
 };
@@ -42,11 +42,11 @@ constexpr Happened happened(Status status) noexcept {
   return Happened::in_doubt;
 }
 
+/// Of what a call to the guard threw whose options are good: a store that says `invalid_options` then means its
+/// own, such as a password that was changed.
 inline Happened happened(const Error& error) noexcept {
   if (error.code() == errc::shutting_down) return Happened::shut_down;
   if (retryable(error)) return Happened::store_down;
-  if (error.code() == errc::invalid_options || error.code() == errc::invalid_key)
-    return Happened::wrong_options;
   if (error.code() == errc::codec_failure || error.code() == errc::unsupported_format)
     return Happened::unreadable;
   return Happened::store_broken;
