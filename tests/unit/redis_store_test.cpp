@@ -593,6 +593,27 @@ TEST_CASE("a record that is too long is refused before it is sent", "[redis][err
   CHECK(store.stats().operations == before);
 }
 
+TEST_CASE("a record that fits into no buffer of a socket is sent and read whole", "[redis]") {
+  RedisStoreOptions options;
+  options.prefix = RedisServer::fresh_prefix("whole");
+  options.max_record_bytes = std::size_t{16} << 20;
+  SECTION("on a socket of the store's own") {}
+  SECTION("through a layer of the application's") {
+    options.connection.connect = [](const RedisEndpoint& endpoint, Duration timeout) {
+      return detail::connect_plainly(endpoint, timeout);
+    };
+  }
+  RedisStore store(shared_redis().uri(), options);
+  Record record = paid(1);
+  record.response.resize(options.max_record_bytes);
+  for (std::size_t at = 0; at < record.response.size(); ++at)
+    record.response[at] = static_cast<char>(at * 31 >> 3);
+  CHECK_FALSE(store.insert(key("a"), record));
+  CHECK(store.find(key("a")) == record);
+  CHECK(store.replace(key("a"), 1, paid(2)));
+  CHECK(store.find(key("a")) == paid(2));
+}
+
 TEST_CASE("a child of a fork has no store, and its end harms nobody", "[redis][fork]") {
   RedisStoreOptions options;
   options.prefix = RedisServer::fresh_prefix("fork");
