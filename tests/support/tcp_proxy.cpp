@@ -87,7 +87,8 @@ std::string resp_words(const std::string& command) {
   for (std::size_t at = command.find("\r\n") + 2; at < command.size();) {
     const std::size_t end = command.find("\r\n", at) + 2;
     const auto size = static_cast<std::size_t>(std::atol(command.c_str() + at + 1));
-    words += (words.empty() ? "" : " ") + command.substr(end, size);
+    if (!words.empty()) words += ' ';
+    words.append(command, end, size);
     at = end + size + 2;
   }
   return words;
