@@ -102,9 +102,9 @@ class BarePeer : public Peer {
   };
 
   Reply begin(Lane& lane, const Names& names) {
-    return connections_[lane.number()]->run<13>({"EVALSHA", insert_, "3", names.record, names.tag.open,
+    return connections_[lane.number()]->run<15>({"EVALSHA", insert_, "3", names.record, names.tag.open,
                                                  names.tag.done, begun_, names.key, "", "", "0", old_,
-                                                 names.tag.records});
+                                                 names.tag.records, "", ""});
   }
 
   const std::unique_ptr<paidonce::detail::RedisTags> tags_;
