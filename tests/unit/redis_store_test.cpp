@@ -23,6 +23,7 @@
 
 #include "support/catch.hpp"
 #include "support/redis_server.hpp"
+#include "support/tcp_proxy.hpp"
 
 using namespace paidonce;
 
@@ -143,7 +144,8 @@ TEST_CASE("a new payment is two round trips to Redis, a replay one", "[redis][co
   const Cost payment = cost([&] { CHECK(guard.execute(key("hot"), fingerprint(1), pay).succeeded()); });
   CHECK(payment.scripts == 2);
   CHECK(payment.round_trips == 2);
-  CHECK(payment.reads == 3);  // by the scripts
+  CHECK(payment.reads >= 2);  // by the scripts
+  CHECK(payment.reads <= 4);
   CHECK(payment.writes == 2);
   const Cost replay = cost([&] { CHECK(guard.execute(key("hot"), fingerprint(1), pay).replayed()); });
   CHECK(replay.scripts == 1);
@@ -214,21 +216,26 @@ TEST_CASE("entries of records that expired by themselves are taken out by those 
   Shop shop;
   shop.options.expiry_grace = Duration(1);
   RedisStore store = shop.open();
-  const std::vector<std::string> texts = texts_of_one_tag(12);
+  const std::vector<std::string> texts = texts_of_one_tag(20);
+  constexpr std::size_t gone = 18;
   const auto entries = [&] { return shop.server.command({"ZCARD", shop.tag(texts[0]).done}).integer; };
-  for (std::size_t i = 0; i < 6; ++i) store.insert(key(texts[i]), paid(1, Duration(0)));
+  Record over = paid(1, Duration(0));
+  over.attempt_id = 1;
+  for (std::size_t i = 0; i < gone; ++i) store.insert(key(texts[i]), over);
   REQUIRE(comes_true([&] {
-    for (std::size_t i = 0; i < 6; ++i)
+    for (std::size_t i = 0; i < gone; ++i)
       if (store.find(key(texts[i]))) return false;
     return true;
   }));
-  const long long before = entries();
+  CHECK(entries() == gone);
   Record later = begun();
   later.updated_at += std::chrono::hours(1);
-  store.insert(key(texts[6]), later);
-  CHECK(entries() == before - 2);
-  store.insert(key(texts[7]), later);
-  CHECK(entries() == before - 4);
+  later.attempt_id = 8;  // one of eight looks
+  store.insert(key(texts[gone]), later);
+  CHECK(entries() == 2);
+  later.attempt_id = 9;
+  store.insert(key(texts[gone + 1]), later);
+  CHECK(entries() == 2);
   std::size_t seen = 0;
   store.scan({}, [&](const IdempotencyKey&, const Record&) { return ++seen, true; });
   CHECK(seen == 2);
@@ -429,6 +436,60 @@ TEST_CASE("a server that restarts without its log is found out before it serves 
     CHECK(thrown_by([&] { store.insert(key("more"), begun()); }) == errc::store_replaced);
     CHECK(store.stats().lost_writes == 2);  // each once
   }
+}
+
+TEST_CASE("a server that is emptied under its connections begins nothing again", "[redis][lost]") {
+  Shop shop;
+  RedisStore store = shop.open();
+  IdempotencyGuard guard{store};
+  int charged = 0;
+  const auto charge = [&]() -> PaymentResult<std::string> { return ++charged, succeeded(std::string("r")); };
+  REQUIRE(guard.execute(key("order"), fingerprint(1), charge).succeeded());
+  shop.server.command({"FLUSHALL"});
+  CHECK(thrown_by([&] { (void)guard.execute(key("order"), fingerprint(1), charge); }) ==
+        errc::store_replaced);
+  CHECK(charged == 1);
+  CHECK(store.stats().lost_writes == 1);
+}
+
+TEST_CASE("a write that an insert asks for may have been swept or followed, or be elsewhere",
+          "[redis][lost]") {
+  Shop shop;
+  RedisStore store = shop.open(), other = shop.open();
+  const std::vector<std::string> texts = texts_of_one_tag(3);
+  SECTION("swept") {
+    store.insert(key(texts[0]), paid(2, Duration(1)));
+    CHECK(other.erase_expired(Timestamp(Duration(1'800'000'000'000)), 10) == 1);
+  }
+  SECTION("followed") {
+    store.insert(key(texts[0]), begun(2));
+    CHECK(other.replace(key(texts[0]), 2, paid(3)));
+  }
+  SECTION("of another type") {  // whoever did that is told by other calls
+    store.insert(key(texts[0]), begun(2));
+    shop.server.command({"DEL", shop.name(texts[0])});
+    shop.server.command({"LPUSH", shop.name(texts[0]), "x"});
+  }
+  CHECK_FALSE(store.insert(key(texts[1]), begun()));
+  CHECK(store.stats().lost_writes == 0);
+}
+
+TEST_CASE("a record that expired while an insert was under way is not missed", "[redis][lost][ttl]") {
+  Shop shop;
+  shop.options.expiry_grace = Duration(100);
+  shop.options.check_interval = std::chrono::hours(1);
+  TcpProxy proxy(shop.server.port(), Speaks::resp);
+  RedisStore store("redis://127.0.0.1:" + std::to_string(proxy.port()), shop.options);
+  const std::vector<std::string> texts = texts_of_one_tag(2);
+  store.insert(key(texts[0]), paid(2, Duration(0)));
+  proxy.arm(Cut::request_held, "EVALSHA");
+  std::thread inserts([&] { CHECK_FALSE(store.insert(key(texts[1]), begun())); });
+  CHECK(proxy.await_hit());
+  CHECK(comes_true([&] { return shop.server.command({"EXISTS", shop.name(texts[0])}).integer == 0; }));
+  proxy.release();
+  inserts.join();
+  CHECK(store.stats().lost_writes == 0);
+  CHECK(shop.calls("evalsha") == 3);
 }
 
 TEST_CASE("what a sweep took is not missed", "[redis][lost]") {

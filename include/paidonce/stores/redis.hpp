@@ -77,10 +77,14 @@ class RedisStore {
   std::optional<Record> insert(const IdempotencyKey& key, const Record& record) {
     Core& core = core_->checked();
     detail::check_size(core.options, record);
-    detail::RedisOperation operation(detail::RedisOperation::Kind::insert, core.shared.tags, key, &record, 0,
-                                     core.options.expiry_grace);
-    core.run(operation);
-    return operation.found();
+    std::optional<detail::RedisWitness> witness = core.shared.witnesses.of(detail::redis_tag(key.bytes()));
+    for (;;) {
+      detail::RedisOperation operation(detail::RedisOperation::Kind::insert, core.shared.tags, key, &record,
+                                       0, core.options.expiry_grace, std::move(witness));
+      core.run(operation);
+      if (!operation.unknown_to_server()) return operation.found();
+      witness.reset();  // it was over before the server was asked, and proves nothing
+    }
   }
 
   /// One round trip.
@@ -171,6 +175,10 @@ class RedisStore {
               return node->run_alone(connection, operation, asking);
             },
             std::move(from));
+      if (operation.unknown_to_server() && detail::boot_now() < operation.witness->until) {
+        shared.note_forgotten(*operation.witness);
+        node->refuse_begin();
+      }
       if (operation.begin_refused()) node->refuse_begin();
       if (operation.wrote())
         shared.witnesses.note(operation.tag_number, operation.name(), operation.record->version,

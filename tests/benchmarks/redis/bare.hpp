@@ -70,6 +70,17 @@ class BarePeer : public Peer {
     score_ = number(second_.expires_at.time_since_epoch());
     old_ = number((first_.updated_at - grace).time_since_epoch());
     version_ = paidonce::detail::version_bytes(first_.version);
+    // What the server must know, as the store asks it with each begin: here one payment of each tag.
+    Lane lane(0);
+    for (std::uint64_t id = ~std::uint64_t{0} >> 1, known = 0; known < witnesses_.size(); --id) {
+      const Names names(*tags_, id);
+      std::string& witness = witnesses_[paidonce::detail::redis_tag(names.key)];
+      if (!witness.empty()) continue;
+      pay_one(lane, id);
+      witness = names.key;
+      ++known;
+    }
+    witnessed_ = paidonce::detail::version_bytes(second_.version);
   }
   void enter(Lane& lane) override { pay_one(lane, lane.next_id()); }
   void pay(Lane& lane) override {
@@ -102,15 +113,16 @@ class BarePeer : public Peer {
   };
 
   Reply begin(Lane& lane, const Names& names) {
-    return connections_[lane.number()]->run<15>({"EVALSHA", insert_, "3", names.record, names.tag.open,
-                                                 names.tag.done, begun_, names.key, "", "", "0", old_,
-                                                 names.tag.records, "", ""});
+    return connections_[lane.number()]->run<15>(
+        {"EVALSHA", insert_, "3", names.record, names.tag.open, names.tag.done, begun_, names.key, "", "",
+         "0", old_, names.tag.records, witnesses_[paidonce::detail::redis_tag(names.key)], witnessed_});
   }
 
   const std::unique_ptr<paidonce::detail::RedisTags> tags_;
   const paidonce::Record first_ = begun(), second_ = completed();
   std::vector<std::unique_ptr<BareConnection>> connections_;
-  std::string insert_, replace_, begun_, completed_, ttl_, score_, old_, version_;
+  std::string insert_, replace_, begun_, completed_, ttl_, score_, old_, version_, witnessed_;
+  std::array<std::string, paidonce::detail::redis_tags> witnesses_;
 };
 
 inline constexpr std::uint64_t replayed_keys = 1000;

@@ -41,6 +41,13 @@ struct RedisStoreShared {
   const RedisStoreOptions& options;
   const RedisTags tags;
   RedisWitnesses witnesses;
+  /// A server does not know what it must.
+  void note_forgotten(const RedisWitness& witness) {
+    witnesses.dismiss(witness);
+    lost_writes.fetch_add(1, std::memory_order_relaxed);
+    forgetful.store(true, std::memory_order_relaxed);
+  }
+
   const std::string replicas, replicas_timeout;
   std::atomic<std::uint64_t> lost_writes{0};
   std::atomic<bool> forgetful{false};  // a server has forgotten a write: nothing may begin any more
@@ -140,9 +147,7 @@ class RedisStoreNode : public RedisNode {
       if (!is_forgotten(witnesses[at].version, versions[at],
                         swept.is_nil() ? std::string_view() : swept.text()))
         continue;
-      shared_.witnesses.dismiss(witnesses[at]);
-      shared_.lost_writes.fetch_add(1, std::memory_order_relaxed);
-      shared_.forgetful.store(true, std::memory_order_relaxed);
+      shared_.note_forgotten(witnesses[at]);
     }
   }
 

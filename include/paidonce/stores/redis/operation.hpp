@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <paidonce/errors.hpp>
 #include <paidonce/key.hpp>
@@ -19,6 +20,7 @@
 #include <paidonce/stores/combine/combiner.hpp>
 #include <paidonce/stores/redis/keys.hpp>
 #include <paidonce/stores/redis/scripts.hpp>
+#include <paidonce/stores/redis/witnesses.hpp>
 #include <paidonce/time.hpp>
 
 namespace paidonce::inline v1::detail {
@@ -57,12 +59,14 @@ class RedisOperation : public CombinedOperation {
   RedisOperation(const RedisTags& tags, const IdempotencyKey& the_key)
       : RedisOperation(Kind::find, tags, the_key, nullptr, 0, Duration(0)) {}
   RedisOperation(Kind the_kind, const RedisTags& tags, const IdempotencyKey& the_key,
-                 const Record* the_record, Version the_expected, Duration grace)
+                 const Record* the_record, Version the_expected, Duration grace,
+                 std::optional<RedisWitness> the_witness = {})
       : CombinedOperation(the_key.bytes()),
         kind(the_kind),
         tag_number(redis_tag(the_key.bytes())),
         tag(tags[tag_number]),
         record(the_record),
+        witness(std::move(the_witness)),
         name_(tag.records) {
     name_.append(key);
     if (!record) return;
@@ -82,6 +86,8 @@ class RedisOperation : public CombinedOperation {
     if (kind == Kind::insert) {
       add(score(saturating_add(record->updated_at, -grace)));
       add(tag.records);
+      add(witness ? std::string_view(witness->key).substr(tag.records.size()) : std::string_view());
+      add(witness ? version_bytes(witness->version) : std::string());
     } else {
       add(version_bytes(the_expected));
     }
@@ -93,7 +99,7 @@ class RedisOperation : public CombinedOperation {
     if (kind == Kind::find) return connection.add({"GET", name_});
     const bool inserts = kind == Kind::insert;
     const std::string_view arguments = arguments_;
-    connection.add_made({inserts ? "*13\r\n$7\r\nEVALSHA\r\n$40\r\n" : "*12\r\n$7\r\nEVALSHA\r\n$40\r\n",
+    connection.add_made({inserts ? "*15\r\n$7\r\nEVALSHA\r\n$40\r\n" : "*12\r\n$7\r\nEVALSHA\r\n$40\r\n",
                          inserts ? scripts.insert : scripts.replace, "\r\n", arguments.substr(0, refuses_at_),
                          begins_refused, arguments.substr(refuses_at_ + begins_refused.size())});
   }
@@ -110,6 +116,9 @@ class RedisOperation : public CombinedOperation {
                       (kind == Kind::replace && answer->is_integer(2)));
   }
 
+  /// Whether an insert was refused because the server did not know what its witness does.
+  bool unknown_to_server() const noexcept { return answer && kind == Kind::insert && answer->is_integer(1); }
+
   /// Of a find or insert. Throws as the operation.
   std::optional<Record> found() const {
     if (answer->expect_done().is_nil()) return std::nullopt;
@@ -122,8 +131,9 @@ class RedisOperation : public CombinedOperation {
   const Kind kind;
   const std::size_t tag_number;
   const RedisTag& tag;
-  const Record* const record;        // to be written
-  std::optional<Duration> ttl = {};  // of that
+  const Record* const record;                 // to be written
+  const std::optional<RedisWitness> witness;  // of an insert: what its server must know
+  std::optional<Duration> ttl = {};           // of that
   std::optional<RedisReply> answer = {};
   bool unsent = false;  // its node is out of reach: nothing has happened
 

@@ -18,11 +18,25 @@ inline constexpr int state = 34, version = 35, attempt_id = 43, expires_at = 79,
 
 /// KEYS: record, open, done. ARGV: 1 record, 2 key bytes, 3 ttl in ms or nothing, 4 score, 5 whether begins
 /// are refused, 6 how old an entry of `done` is looked at whose record may have gone, 7 what records' names
-/// begin with. Answers nil: stored; the record that is there; 0: a begin, refused.
+/// begin with, 8 key bytes and 9 version, as in a record, of a write that this server has acknowledged, or
+/// nothing. Answers nil: stored; the record that is there; 0: a begin, refused; 1: refused, since neither
+/// that write nor a later one nor a sweep is there.
 inline constexpr std::string_view redis_insert_script = R"(
 local there = redis.call('GET', KEYS[1])
 if there then return there end
 if ARGV[5] == '1' and string.byte(ARGV[1], 35) == 1 then return 0 end
+if ARGV[9] ~= '' then
+  local last = redis.pcall('GETRANGE', ARGV[7] .. ARGV[8], 35, 42)
+  if last ~= ARGV[9] and not last.err then
+    local low, high = struct.unpack('<I4I4', ARGV[9])
+    local function earlier(version)
+      if not version or #version ~= 8 then return true end
+      local its_low, its_high = struct.unpack('<I4I4', version)
+      return its_high < high or (its_high == high and its_low < low)
+    end
+    if earlier(last) and earlier(redis.call('GET', string.sub(ARGV[7], 1, -3) .. 'swept')) then return 1 end
+  end
+end
 local set
 if ARGV[3] == '' then set = redis.pcall('SET', KEYS[1], ARGV[1])
 else set = redis.pcall('SET', KEYS[1], ARGV[1], 'PX', ARGV[3]) end
@@ -34,8 +48,10 @@ else
   redis.call('ZADD', KEYS[3], ARGV[4], ARGV[2])
   redis.call('ZREM', KEYS[2], ARGV[2])
 end
-for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', ARGV[6], 'LIMIT', 0, 2)) do
-  if redis.call('EXISTS', ARGV[7] .. old) == 0 then redis.call('ZREM', KEYS[3], old) end
+if string.byte(ARGV[1], 44) % 8 == 0 then
+  for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', ARGV[6], 'LIMIT', 0, 16)) do
+    if redis.call('EXISTS', ARGV[7] .. old) == 0 then redis.call('ZREM', KEYS[3], old) end
+  end
 end
 return false
 )";

@@ -1,7 +1,8 @@
 #pragma once
 // What a server must still know: for each tag, the last write that it acknowledged here. A server that lost
 // its memory, or a replica that took over too early, has the beginning of what there was and lacks the end;
-// so the last write is the one to look for. Asked on every new connection, before anything else is.
+// so the last write is the one to look for. Asked on every new connection, before anything else is, and by
+// each insert for its tag.
 
 #include <algorithm>
 #include <array>
@@ -67,6 +68,14 @@ class RedisWitnesses {
     Place& place = places_[witness.tag];
     const std::lock_guard lock(place.mutex);
     if (place.witness.version == witness.version && place.witness.key == witness.key) place.witness.until = 0;
+  }
+
+  /// The one of a tag, where there is one.
+  std::optional<RedisWitness> of(std::size_t tag) const {
+    const Place& place = places_[tag];
+    const BootTime now = boot_now();
+    const std::lock_guard lock(place.mutex);
+    return now < place.witness.until ? std::optional(place.witness) : std::nullopt;
   }
 
   /// Those that a server which has them forgot nothing must have.
