@@ -417,10 +417,72 @@ TEST_CASE("A consumer of a Redis stream that was stopped for longer than its lea
   CHECK(first->body == "1");
   child.signal(SIGCONT);
   CHECK(child.line() == "nothing");
+  CHECK(shared_redis()
+            .command({"XPENDING", "{" + broker.options.stream + ":0}", broker.options.group})
+            .elements.at(0)
+            .integer == 3);
   other->retry_later(*first, Duration(0));  // was not acknowledged by the other
   CHECK(next_body(*other) == "1");
   CHECK(next_body(*other) == "2");
   CHECK(next_body(*other) == "3");
+}
+
+TEST_CASE("A Redis that is slow when a lease ends does not have the consumer forget what it held",
+          "[fault][queue][redis]") {
+  RedisServer server({{"hz", "500"}});  // pauses end when they should
+  Redis broker(server.uri(), 1);
+  const auto queue = broker.open();
+  Stop stop;
+  const auto for_a_while = [&](Duration pause) {  // looks all the time
+    const auto end = std::chrono::steady_clock::now() + pause;
+    while (std::chrono::steady_clock::now() < end)
+      if (queue->receive(Duration(1), stop)) return false;
+    return true;
+  };
+  for (int turn = 0; turn < 2; ++turn) {
+    queue->put("k", "1");
+    queue->put("k", "2");
+    const std::optional<Message> first = next(*queue);
+    REQUIRE(first);
+    CHECK(for_a_while(Duration(40 + 100 * turn)));
+    server.command({"CLIENT", "PAUSE", "100", "ALL"});  // so that it counts the lease from later on
+    CHECK(for_a_while(Duration(30)));
+    server.command({"CLIENT", "PAUSE", "540", "ALL"});  // and answers once more after it has ended here
+    for_a_while(Duration(560));
+    queue->ack(*first);
+    std::set<std::string> came;
+    while (came.size() < 2) {
+      const std::string body = next_body(*queue, Duration(1500));
+      REQUIRE(body != "none");
+      came.insert(body);
+    }
+  }
+}
+
+TEST_CASE("Answers of Redis that are lost do not count as deliveries", "[fault][queue][redis]") {
+  RedisServer server;
+  Redis broker(server.uri(), 1);
+  broker.options.lease = Duration(5000);
+  broker.options.connection.reply_timeout = Duration(100);
+  {
+    const auto queue = broker.open();
+    for (const char* body : {"1", "2"}) queue->put("k", body);
+    const std::optional<Message> first = next(*queue);
+    REQUIRE(first);
+    queue->retry_later(*first, std::chrono::hours(1));  // as one in doubt
+    for (int times = 0; times < 4; ++times) {
+      server.command({"CLIENT", "PAUSE", "150", "ALL"});
+      next(*queue, Duration(400));
+    }
+  }
+  const auto other = broker.open();
+  for (const char* body : {"1", "2"}) {
+    const std::optional<Message> message = next(*other);
+    REQUIRE(message);
+    CHECK(message->body == body);
+    CHECK(message->deliveries == 2);
+    other->ack(*message);
+  }
 }
 
 TEST_CASE("Connections to Redis that break between receive and acknowledgement cost nothing",

@@ -50,6 +50,7 @@ class SourceSuite {
     clause("a retry comes after its pause, counted, and before later messages of its key",
            [&] { retried(); });
     clause("a retry without a pause comes at once", [&] { given_back(); });
+    clause("a retry for some other day does not come, and is given to others with the rest", [&] { far(); });
     clause("a delivery that the worker takes back is not counted", [&] { not_counted(); });
     clause("a dead letter is set aside with its reason, and holds nobody back", [&] { buried(); });
     clause("a message that was settled cannot be settled again", [&] { settled_twice(); });
@@ -211,6 +212,16 @@ class SourceSuite {
     CHECK(again.body == "1");
     consumer->ack(again);
     expect_none(*consumer);
+  }
+
+  void far() {
+    fixture_.put("k", "1");
+    {
+      const auto consumer = fixture_.consumer();
+      consumer->retry_later(next(*consumer), Duration::max());
+      expect_none(*consumer);
+    }
+    if constexpr (Fixture::held != 0) CHECK(next(*fixture_.consumer()).body == "1");
   }
 
   void not_counted() {

@@ -42,8 +42,8 @@ constexpr Happened happened(Status status) noexcept {
   return Happened::in_doubt;
 }
 
-/// Of what a call to the guard threw whose options are good: a store that says `invalid_options` then means its
-/// own, such as a password that was changed.
+/// Of what a call to the guard threw whose options are good: a store that says `invalid_options` then means
+/// its own, such as a password that was changed.
 inline Happened happened(const Error& error) noexcept {
   if (error.code() == errc::shutting_down) return Happened::shut_down;
   if (retryable(error)) return Happened::store_down;

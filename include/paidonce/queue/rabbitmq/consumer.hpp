@@ -54,7 +54,9 @@ class RabbitConsumer final : private RabbitWork {
   }
 
   void retry_later(const Message& message, Duration pause) {
-    inbox_.update([&](Held& held, Duration now) { held.retry(message, now + pause); });
+    inbox_.update([&](Held& held, Duration now) {
+      held.retry(message, saturating_add(Timestamp(now), pause).time_since_epoch());
+    });
     link_.call();
   }
 

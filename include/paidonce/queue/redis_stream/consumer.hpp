@@ -56,8 +56,7 @@ class StreamConsumer {
   std::optional<Message> receive(Duration pause, Stop& stop) {
     return inbox_.receive(pause, stop, [&](Held& held, Duration now) {
       if (!active_.load()) call();
-      for (std::size_t at = 0; at < parts_.size(); ++at)
-        if (parts_[at].until <= now && parts_[at].until.count() != 0) drop(held, at);
+      expire(held, now);
     });
   }
 
@@ -69,12 +68,15 @@ class StreamConsumer {
 
   void dead_letter(const Message& message, std::string_view reason) {
     settle(message, [&](const Part& part, const std::string& id) {
-      script(stream_bury, {part.stream, part.lease, part.dead}, {options_.group, id, reason}).expect_done();
+      script(stream_bury, {part.stream, part.lease, part.dead}, {options_.group, id, reason, token_})
+          .expect_done();
     });
   }
 
   void retry_later(const Message& message, Duration pause) {
-    inbox_.update([&](Held& held, Duration now) { held.retry(message, now + pause); });
+    inbox_.update([&](Held& held, Duration now) {
+      held.retry(message, saturating_add(Timestamp(now), pause).time_since_epoch());
+    });
     if (pause.count() == 0) call();
   }
 
@@ -93,6 +95,7 @@ class StreamConsumer {
     bool leaving = false;            // given to others once nothing of it is out
     // And this to the thread.
     std::string after = {};  // as stream_fetch has it
+    bool again = false;      // it was asked for since the partition was taken
     Duration look{0}, pause{0}, renew{0}, trim{0};
   };
 
@@ -102,7 +105,8 @@ class StreamConsumer {
   void settle(const Message& message, Tell&& tell) {
     const Part* part = nullptr;
     std::string id;
-    inbox_.with([&](Held& held, Duration) {
+    inbox_.with([&](Held& held, Duration now) {
+      expire(held, now);
       if (const Entry* const entry = held.find(message.token)) {
         part = &parts_[entry->part];
         id = entry->id;
@@ -225,6 +229,7 @@ class StreamConsumer {
                                     {token_, std::to_string(options_.lease.count()), options_.group});
     if (reply.expect_done().integer() == 0) return 0;
     part.after = "-";
+    part.again = false;
     part.look = part.pause = Duration(0);
     part.renew = asked + renewal();
     part.trim = asked + options_.trim_interval;
@@ -264,9 +269,10 @@ class StreamConsumer {
     Part& part = parts_[at];
     const Duration asked = timer_.elapsed();
     const std::string after = std::exchange(part.after, "-");  // where the answer is lost, it begins anew
-    const RedisReply reply = script(
-        stream_fetch, {part.stream, part.lease},
-        {token_, std::to_string(options_.lease.count()), options_.group, me_, std::to_string(room), after});
+    const RedisReply reply =
+        script(stream_fetch, {part.stream, part.lease},
+               {token_, std::to_string(options_.lease.count()), options_.group, me_, std::to_string(room),
+                after, std::exchange(part.again, true) ? "again" : ""});
     if (reply.is_nil()) return lost(at);
     if (reply.error().find("NOGROUP") != std::string_view::npos) {  // the stream is gone
       leave(at);
@@ -281,6 +287,7 @@ class StreamConsumer {
         count != 0 ? Duration(2) : std::min(2 * std::max(part.pause, Duration(1)), options_.poll_interval);
     part.look = count < room ? asked + part.pause : asked;
     const auto add = [&](Held& backlog, Duration now) {
+      if (part.until.count() == 0) return;  // ended meanwhile: it is taken anew, and looked through
       part.until = asked + options_.lease;
       for (std::size_t each = 0; each < count; ++each) {
         std::string id(entries[each][0].text());
@@ -317,7 +324,11 @@ class StreamConsumer {
   bool is_held(const Part& part) {
     return inbox_.with([&](Held&, Duration) { return part.until.count() != 0; });
   }
-  /// Under the inbox's lock.
+  /// These two under the inbox's lock. What is of a partition whose lease ended is another's, perhaps.
+  void expire(Held& backlog, Duration now) {
+    for (std::size_t at = 0; at < parts_.size(); ++at)
+      if (parts_[at].until.count() != 0 && parts_[at].until <= now) drop(backlog, at);
+  }
   void drop(Held& backlog, std::size_t at) {
     backlog.drop([&](const Entry& entry) { return entry.part == at; });
     parts_[at].ids.clear();

@@ -27,8 +27,10 @@ return 1
 )lua";
 
 /// KEYS: stream, lease; ARGV: token, lease in ms, group, consumer, room, the id behind which messages that
-/// were handed out before are looked for: `-` at first, empty when there are no more. Nil: the partition is
-/// not this consumer's. Else that id for the next time, and messages: id, deliveries, fields.
+/// were handed out before are looked for: `-` at first, empty when there are no more. At last `again`, where
+/// this consumer has asked since it took the partition: what it was given then, and has perhaps not got, is
+/// not counted as handed out once more. Nil: the partition is not this consumer's. Else that id for the next
+/// time, and messages: id, deliveries, fields.
 inline constexpr const char* stream_fetch = R"lua(
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return false end
 redis.call('PEXPIRE', KEYS[2], ARGV[2])
@@ -40,8 +42,13 @@ if room > 0 and after ~= '' then
   local pending = redis.call('XPENDING', stream, group, from, '+', room)
   for _, one in ipairs(pending) do
     after = one[1]
-    local entry = redis.call('XCLAIM', stream, group, me, 0, one[1])[1]
-    if entry then got[#got + 1] = {one[1], one[4] + 1, entry[2]}
+    local entry, count
+    if one[2] == me and ARGV[7] == 'again' then
+      entry, count = redis.call('XRANGE', stream, one[1], one[1])[1], one[4]
+    else
+      entry, count = redis.call('XCLAIM', stream, group, me, 0, one[1])[1], one[4] + 1
+    end
+    if entry then got[#got + 1] = {one[1], count, entry[2]}
     else redis.call('XACK', stream, group, one[1]) end
   end
   if #pending < room then after = '' end
@@ -56,8 +63,10 @@ end
 return {after, got}
 )lua";
 
-/// KEYS: stream, lease, dead letters; ARGV: group, id, reason. Nothing where somebody else has settled it.
+/// KEYS: stream, lease, dead letters; ARGV: group, id, reason, token. Nothing where somebody else has the
+/// partition, or has settled it.
 inline constexpr const char* stream_bury = R"lua(
+if redis.call('GET', KEYS[2]) ~= ARGV[4] then return 0 end
 if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[2], ARGV[2], 1) == 0 then return 0 end
 local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
 if entry then
