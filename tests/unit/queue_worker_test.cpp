@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -387,6 +388,74 @@ TEST_CASE("While the broker is out of reach the worker pauses and one alert stan
   CHECK(world.paid == 1);
   REQUIRE(world.told() == std::vector<std::string>{"+queue_out_of_reach", "-queue_out_of_reach"});
   CHECK(world.alerts[0].text.find("the broker is away") != std::string::npos);
+}
+
+TEST_CASE("A stop while the broker is out of reach is no all-clear", "[queue]") {
+  World world;
+  world.source.queue.put("a", "order-1 450");
+  world.source.failing_receives = 3;
+  SECTION("where a receive ends with nothing") {
+    world.source.until = [&] { return !world.alerts.empty(); };
+    CHECK(world.work().received == 0);
+  }
+  SECTION("where it still hands out what it had, and that is given back") {
+    world.source.stop_after_receive = true;
+    CHECK(world.work().given_back == 1);
+  }
+  CHECK(world.told() == std::vector<std::string>{"+queue_out_of_reach"});
+}
+
+TEST_CASE("The broker is back once it has nothing to hand out", "[queue]") {
+  World world;
+  world.source.failing_receives = 3;
+  world.source.until = [&] { return world.alerts.size() == 2; };
+  world.work();
+  CHECK(world.told() == std::vector<std::string>{"+queue_out_of_reach", "-queue_out_of_reach"});
+}
+
+TEST_CASE("Settling a message is no proof that the broker is back", "[queue]") {
+  // Hands out one message, and is out of reach from then on; settling is only noted.
+  struct Silent {
+    std::optional<Message> receive(Duration, Stop& stop) {
+      const std::lock_guard lock(mutex);
+      if (!std::exchange(handed_out, true)) return message;
+      if (settled && ++looks == 3) stop.request();
+      Source::down();
+    }
+    void ack(const Message&) {
+      const std::lock_guard lock(mutex);
+      settled = true;
+    }
+    void retry_later(const Message& given, Duration) { ack(given); }
+    void dead_letter(const Message& given, std::string_view) { ack(given); }
+
+    const Message message{"1", "a", "order-1 450"};
+    std::mutex mutex = {};
+    bool handed_out = false, settled = false;
+    int looks = 0;
+  };
+  Silent source;
+  MemoryStore store;
+  IdempotencyGuard guard{store};
+  std::mutex mutex;
+  std::condition_variable raised;
+  std::vector<Alert::Edge> told;
+  const auto pay = [&](Attempt&, int) {
+    std::unique_lock lock(mutex);
+    raised.wait(lock, [&] { return !told.empty(); });
+    return std::string("paid");
+  };
+  PaymentWorkerOptions options{.threads = 2, .outage = {1ms, 1ms, Jitter::none}};
+  options.alert = [&](const Alert& alert) {
+    const std::lock_guard lock(mutex);
+    told.push_back(alert.edge);
+    raised.notify_all();
+  };
+  PaymentWorker worker(guard, source, read_order, pay, options);
+  Stop stop;
+  worker.run(stop);
+  CHECK(worker.stats().completed == 1);
+  CHECK(told == std::vector<Alert::Edge>{Alert::Edge::raised});
 }
 
 TEST_CASE("The alert for dead letters is cleared when there was none for a while", "[queue]") {

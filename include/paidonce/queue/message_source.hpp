@@ -30,6 +30,8 @@ namespace paidonce::inline v1 {
 ///
 /// All are called from any number of threads at a time. They throw `Error{store_unavailable}` where the
 /// broker is out of reach; the message then comes again, also where the settling had reached the broker.
+/// `receive` throws where it could not reach the broker to the end of `pause`: null without a stop says that
+/// the broker has nothing. That settling did not throw says nothing of the broker: it may be told later.
 /// Settling a message that is not this consumer's any more (it was taken for dead, its connection broke) does
 /// nothing: the message comes again.
 template <class S>

@@ -159,9 +159,11 @@ class PaymentWorker {
 
   std::optional<Message> receive(Stop& stop, Mine& mine) {
     std::optional<Message> message;
-    if (ask_broker(mine.receiving, mine, stop, [&] { message = source_.receive(options_.poll, stop); }))
-      return message;
-    return std::nullopt;
+    if (!ask_broker(mine.receiving, mine, stop, [&] { message = source_.receive(options_.poll, stop); }))
+      return std::nullopt;
+    // Nothing else tells that it was reached: settling may be sent later, a stop ends a receive at once.
+    if (!stop.requested()) broker_.clear(clock_, "the queue's broker answers again");
+    return message;
   }
 
   void settle(Message& message, const detail::Decision& decision, Stop& stop, Mine& mine) {
@@ -186,7 +188,6 @@ class PaymentWorker {
     try {
       ask();
       in_row = 0;
-      broker_.clear(clock_, "the queue's broker answers again");
       return true;
     } catch (const detail::ForcedUnwind&) {
       throw;
