@@ -10,11 +10,11 @@
 #include <vector>
 
 #include <paidonce/errors.hpp>
+#include <paidonce/retry/reconnect_gate.hpp>
 #include <paidonce/stores/postgres/connecting.hpp>
 #include <paidonce/stores/postgres/connection.hpp>
 #include <paidonce/stores/postgres/hosts.hpp>
 #include <paidonce/stores/postgres/options.hpp>
-#include <paidonce/retry/reconnect_gate.hpp>
 #include <paidonce/stores/postgres/schema.hpp>
 #include <paidonce/stores/postgres/server_checks.hpp>
 
