@@ -1,11 +1,11 @@
 // What of a PostgresStore needs no server: parameters, connection strings, verdicts on errors and settings,
 // the division of batches and pages.
 
+#include <paidonce/retry/reconnect_gate.hpp>
 #include <paidonce/stores/postgres/batch.hpp>
 #include <paidonce/stores/postgres/connecting.hpp>
 #include <paidonce/stores/postgres/hosts.hpp>
 #include <paidonce/stores/postgres/options.hpp>
-#include <paidonce/retry/reconnect_gate.hpp>
 #include <paidonce/stores/postgres/scanning.hpp>
 #include <paidonce/stores/postgres/server_checks.hpp>
 
