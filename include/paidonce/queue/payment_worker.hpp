@@ -28,13 +28,13 @@
 #include <paidonce/digest/random.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/execute_many/batch_threads.hpp>
-#include <paidonce/fingerprint.hpp>
 #include <paidonce/key.hpp>
 #include <paidonce/options.hpp>
 #include <paidonce/outcome.hpp>
 #include <paidonce/queue/message_source.hpp>
 #include <paidonce/queue/payment_worker/decide.hpp>
 #include <paidonce/queue/payment_worker/options.hpp>
+#include <paidonce/queue/payment_worker/parts.hpp>
 #include <paidonce/queue/payment_worker/standing_alert.hpp>
 #include <paidonce/queue/payment_worker/tally.hpp>
 #include <paidonce/record.hpp>
@@ -42,25 +42,6 @@
 #include <paidonce/timer.hpp>
 
 namespace paidonce::inline v1 {
-
-/// What a message asks for. The key is the payment's own, chosen by whoever ordered it and part of the body:
-/// the broker's id of the message changes when the message is sent again.
-template <class T>
-struct PaymentRequest {
-  IdempotencyKey key;
-  Fingerprint fingerprint;
-  T value;                   ///< what the callable gets
-  CallOptions options = {};  ///< of this call to the guard
-};
-
-namespace detail {
-
-template <class Request>
-inline constexpr bool is_payment_request = false;
-template <class T>
-inline constexpr bool is_payment_request<PaymentRequest<T>> = true;
-
-}  // namespace detail
 
 /// Pays what `source` asks for, on several threads, until it is stopped.
 ///
@@ -77,15 +58,14 @@ inline constexpr bool is_payment_request<PaymentRequest<T>> = true;
 /// Guard and source are referred to and outlive the worker; timer and clock are moved in, and the clock only
 /// dates alerts. A consumer of a source that holds messages back for their retry (in doubt, for one) has room
 /// for that many and more: its bound is above the payments that may be in doubt at a time.
-template <class Guard, MessageSource Source, class Read, class Pay, class Reconcile = detail::NoReconcile,
+template <class Guard, class Source, class Read, class Pay, class Reconcile = detail::NoReconcile,
           Timer T = SteadyTimer, Clock C = SystemClock>
 class PaymentWorker {
+  using Fits = detail::WorkerParts<Source, Read, Pay, Reconcile>;
+  static_assert(Fits::fit || true);  // says what does not
+
  public:
-  using Request = std::remove_cvref_t<std::invoke_result_t<Read&, const Message&>>;
-  static_assert(detail::is_payment_request<Request>,
-                "paidonce: what reads a message returns PaymentRequest<T>{key, fingerprint, value}");
-  static_assert(std::is_invocable_v<Pay&, Attempt&, const decltype(Request::value)&>,
-                "paidonce: what pays takes (Attempt&, const T&), T being that of the PaymentRequest<T>");
+  using Request = typename Fits::Request;
 
   /// Throws `Error{invalid_options}`.
   PaymentWorker(Guard& guard, Source& source, Read read, Pay pay, PaymentWorkerOptions options = {},
@@ -94,9 +74,13 @@ class PaymentWorker {
                       std::move(clock)) {}
   PaymentWorker(Guard& guard, Source& source, Read read, Pay pay, Reconcile reconcile,
                 PaymentWorkerOptions options = {}, T timer = T(),
-                C clock = C()) requires std::is_invocable_v<Reconcile&, const Record&, const Request&>
+                C clock = C()) requires(!std::is_same_v<Reconcile, detail::NoReconcile> &&
+                                        !std::is_convertible_v<Reconcile, PaymentWorkerOptions>)
       : PaymentWorker(Parts{}, guard, source, std::move(read), std::move(pay), std::move(reconcile), options,
                       std::move(timer), std::move(clock)) {}
+  // Guard and source outlive the worker: give them names.
+  PaymentWorker(const Guard&& temporary_guard, const Source&, Read, Pay, PaymentWorkerOptions = {}) = delete;
+  PaymentWorker(Guard&, const Source&& temporary_source, Read, Pay, PaymentWorkerOptions = {}) = delete;
   PaymentWorker(const PaymentWorker&) = delete;
   PaymentWorker& operator=(const PaymentWorker&) = delete;
 
@@ -105,13 +89,7 @@ class PaymentWorker {
   /// and not begun is given back. A callable that hangs holds this up: give the provider's client a timeout.
   /// Throws nothing.
   void run(Stop& stop) {
-    Shift shift{*this, stop};
-    const BatchOptions options{.concurrency = options_.threads, .progress = {}, .stop = &stop};
-    detail::BatchThreads threads(options, options_.threads, {&shift, [](void* context, std::size_t) {
-                                                               Shift& mine = *static_cast<Shift*>(context);
-                                                               mine.worker.live(mine.stop);
-                                                             }});
-    threads.run();
+    if constexpr (Fits::fit) run_until(stop);  // else the reason was told
   }
 
   /// Any thread, any time.
@@ -131,6 +109,16 @@ class PaymentWorker {
     std::minstd_rand random;
     std::uint32_t receiving = 0, settling = 0, outages = 0;
   };
+
+  void run_until(Stop& stop) {
+    Shift shift{*this, stop};
+    const BatchOptions options{.concurrency = options_.threads, .progress = {}, .stop = &stop};
+    detail::BatchThreads threads(options, options_.threads, {&shift, [](void* context, std::size_t) {
+                                                               Shift& mine = *static_cast<Shift*>(context);
+                                                               mine.worker.live(mine.stop);
+                                                             }});
+    threads.run();
+  }
 
   PaymentWorker(Parts, Guard& guard, Source& source, Read&& read, Pay&& pay, Reconcile&& reconcile,
                 const PaymentWorkerOptions& options, T&& timer, C&& clock)
