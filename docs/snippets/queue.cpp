@@ -5,6 +5,8 @@
 #include <paidonce/queue/payment_worker.hpp>
 
 #include <mutex>
+#include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -33,39 +35,69 @@ PaymentRequest<Order> read_order(const Message& message) {
 // [/read]
 
 // [worker]
-template <class Charge>
-void work(MemoryStore& store, MemoryQueue<>& queue, Charge charge_card, const AlertSink& pager, Stop& stop) {
+template <class Provider>
+void work(MemoryStore& store, MemoryQueue<>& queue, Provider& provider, const AlertSink& pager, Stop& stop) {
   IdempotencyGuard guard{store};
   PaymentWorker worker(
       guard, queue, read_order,
-      [&](Attempt& attempt, const Order& order) { return charge_card(attempt.provider_key(), order); },
+      [&](Attempt& attempt, const Order& order) { return provider.charge(order, attempt.provider_key()); },
+      [&](const Record& record, const PaymentRequest<Order>& asked) -> PaymentResult<std::string> {
+        const auto found = provider.look_up(provider_key(asked.key, record.created_at));
+        if (!found) return in_doubt("the provider does not know it");  // it may still arrive
+        return succeeded(*found);
+      },
       {.threads = 8, .alert = pager});
   worker.run(stop);  // until somebody calls stop.request(): then what runs is finished, the rest given back
 }
 // [/worker]
 
+/// Charges; for one order the reply is lost.
+class Provider {
+ public:
+  std::string charge(const Order& order, std::string_view provider_key) {
+    const std::lock_guard lock(mutex_);
+    charged_.emplace(provider_key);
+    ++charges;
+    if (order.number == "order-1003") throw std::runtime_error("connection lost");
+    return "charged";
+  }
+  std::optional<std::string> look_up(const std::string& provider_key) {
+    const std::lock_guard lock(mutex_);
+    if (!charged_.contains(provider_key)) return std::nullopt;
+    return "charged";
+  }
+
+  int charges = 0;
+
+ private:
+  std::mutex mutex_ = {};
+  std::set<std::string> charged_ = {};
+};
+
 }  // namespace queue_page
 
-TEST_CASE("a queue is worked off, and what it repeats is paid once", "[docs]") {
+TEST_CASE("a queue is worked off, what it repeats is paid once, and doubts are settled", "[docs]") {
   using namespace queue_page;
   MemoryStore store;
   MemoryQueue<> queue;
-  std::mutex mutex;
-  int charges = 0;
-  for (const char* const body : {"order-1001 4.50", "order-1002 7.00", "order-1001 4.50", "nonsense"})
+  Provider provider;
+  const PaymentRequest<Order> doubtful = read_order({"", "", "order-1003 1.20"});
+  IdempotencyGuard before{store};  // whose process was ended in the middle of this one
+  const auto lost = before.execute(doubtful.key, doubtful.fingerprint, [&](Attempt& attempt) {
+    return provider.charge(doubtful.value, attempt.provider_key());
+  });
+  REQUIRE(lost.status() == Status::in_doubt);
+  for (const char* const body :
+       {"order-1001 4.50", "order-1003 1.20", "order-1002 7.00", "order-1001 4.50", "nonsense"})
     queue.put("ada", body);
   Stop stop;
-  const auto charge = [&](std::string_view, const Order&) {
-    const std::lock_guard lock(mutex);
-    ++charges;
-    return std::string("charged");
-  };
   const auto pager = [&](const Alert& alert) {  // the last message is set aside
     CHECK(alert.rule == "queue_dead_letter");
     stop.request();
   };
-  work(store, queue, charge, pager, stop);
-  CHECK(charges == 2);
+  work(store, queue, provider, pager, stop);
+  CHECK(provider.charges == 3);
+  CHECK(before.find(doubtful.key)->state == State::succeeded);
   CHECK(queue.size() == 0);
   REQUIRE(queue.dead_letters().size() == 1);
   CHECK(queue.dead_letters()[0].reason == "undecodable");
