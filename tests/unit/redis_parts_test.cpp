@@ -144,6 +144,17 @@ TEST_CASE("what an error means is in its first word", "[redis][errors]") {
     CHECK(error.code() == code);
     CHECK(std::string(error.what()).find("secret") == std::string::npos);
   }
+  const auto text = [](const char* told) { return redis_text_of(redis_error(told, "GET")); };
+  CHECK(text("NOPERM this user has no permissions to run the 'get' command") ==
+        "the server does not let this user run GET: check its ACL (NOPERM)");
+  CHECK(text("NOPERM this user has no permissions to access one of the keys used as arguments") ==
+        "the server does not let this user run GET on the keys of this prefix: check its ACL (NOPERM)");
+  CHECK(redis_text_of(Error(errc::store_busy)).empty());
+  // What a script did before has happened: nobody may be told that nothing has.
+  CHECK(redis_error("ERR The user executing the script can't run this command").code() ==
+        errc::store_unavailable);
+  CHECK_THROWS_AS(expect_serving("LOADING Redis is loading"), RedisOutage);
+  CHECK_NOTHROW(expect_serving("NOAUTH Authentication required."));
   CHECK(redis_verdict("NOSCRIPT") == RedisVerdict::load_script);
   CHECK(redis_verdict("TRYAGAIN") == RedisVerdict::repeat);
   CHECK(redis_verdict("LOADING") == RedisVerdict::leave);
@@ -165,10 +176,17 @@ TEST_CASE("a URI of Redis is read in all its forms", "[redis][uri]") {
   CHECK(socket.endpoints.at(0).socket == "/run/redis.sock");
   CHECK(socket.database == 2);
   CHECK(RedisUri("redis://:secret@host").read().password == "secret");
+  const RedisAddress user = redis_address("redis://an%6e@host", {.user = "bob", .password = "his"});
+  CHECK(user.user == "ann");
+  CHECK(user.password == "his");
+  CHECK(redis_address("redis://ann:hers@host", {.user = "bob", .password = "his"}).password == "hers");
+  CHECK(redis_address("redis://host", {.user = "bob", .password = "his"}).user == "bob");
+  CHECK(redis_address("redis://:hers@host", {.user = "bob", .password = "his"}).user.empty());
+  CHECK(thrown_by([] { redis_address("redis://ann@host", {}); }) == errc::invalid_options);
   for (const char* const bad :
        {"", "http://host", "redis://", "redis://host:0", "redis://host:70000", "redis://host:x",
-        "redis://host/x", "redis://host/-1", "redis://user@host", "redis://user:@host", "redis://[::1",
-        "redis://a,", "redis+unix://x", "redis+unix:///x?y=1", "redis://ho%zzst"}) {
+        "redis://host/x", "redis://host/-1", "redis://user:@host", "redis://[::1", "redis://a,",
+        "redis+unix://x", "redis+unix:///x?y=1", "redis://ho%zzst"}) {
     INFO(bad);
     CHECK(thrown_by([&] { RedisUri(bad).read(); }) == errc::invalid_options);
   }

@@ -56,7 +56,7 @@ class RedisTime {
   std::int64_t look() {
     if (!connection_) throw RedisConnection::lost();
     const RedisReply told = connection_->run({"TIME"}, redis_deadline(options_.answer_timeout));
-    told.expect_done();
+    told.expect_done("TIME");
     return number(told[0].text()) * 1'000'000 + number(told[1].text());
   }
 

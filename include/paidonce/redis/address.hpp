@@ -20,7 +20,7 @@ struct RedisAddress {
   bool tls = false;
 };
 
-/// Reads `redis://[[user]:password@]host[:port][,host[:port]...][/database]`, `rediss://…` for TLS, and
+/// Reads `redis://[user[:password]@]host[:port][,host[:port]...][/database]`, `rediss://…` for TLS, and
 /// `redis+unix:///path[?db=n]`. Names and passwords may be percent-encoded; an IPv6 address stands in
 /// brackets. Pure; throws `invalid_options`, and never repeats the URI, which may hold a password.
 class RedisUri {
@@ -61,7 +61,7 @@ class RedisUri {
  private:
   [[noreturn]] static void bad(const char* what) {
     throw Error(errc::invalid_options, std::string("the URI of Redis ") + what +
-                                           ": write redis://[user:password@]host[:port][/database]");
+                                           ": write redis://[user[:password]@]host[:port][/database]");
   }
 
   bool take_scheme(std::string_view scheme) {
@@ -76,8 +76,8 @@ class RedisUri {
     const std::string_view both = rest_.substr(0, at);
     rest_.remove_prefix(at + 1);
     const std::size_t colon = both.find(':');
-    if (colon == both.npos) bad("has a user without a password");
     address.user = decoded(both.substr(0, colon));
+    if (colon == both.npos) return;
     address.password = decoded(both.substr(colon + 1));
     if (address.password.empty()) bad("has an empty password");
   }
@@ -129,13 +129,16 @@ class RedisUri {
   std::string_view rest_;
 };
 
-/// The address, with the options' credentials where the URI has none.
+/// The address, with the options' credentials where the URI has none, or their password for its user.
 inline RedisAddress redis_address(std::string_view uri, const RedisOptions& options) {
   RedisAddress address = RedisUri(uri).read();
   if (address.password.empty()) {
-    address.user = options.user;
+    if (address.user.empty()) address.user = options.user;
     address.password = options.password;
   }
+  if (!address.user.empty() && address.password.empty())
+    throw Error(errc::invalid_options,
+                "the URI of Redis has a user, and neither it nor RedisOptions has a password");
   if (address.tls && !options.connect)
     throw Error(errc::invalid_options,
                 "a rediss:// URI needs RedisOptions::connect, a function that opens connections over TLS");

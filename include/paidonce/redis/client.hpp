@@ -37,9 +37,7 @@ class RedisClient {
     check_process();
     return nodes_.route(redis_slot(key), deadline,
                         [&](RedisNode&, RedisConnection& connection, RedisNodes::Asking asking) {
-                          if (asking == RedisNodes::Asking::yes)
-                            connection.run({"ASKING"}, deadline).expect_done();
-                          return connection.run(words, deadline);
+                          return RedisNodes::exchange(connection, asking, words, deadline);
                         });
   }
   RedisReply run(std::string_view key, std::initializer_list<std::string_view> words) {

@@ -36,8 +36,10 @@ inline RedisConnection open_redis(const RedisEndpoint& endpoint, const RedisOpti
   }
   if (!context) throw RedisOutage("no connection to the server could be made");
   if (context->err != 0) {
+    std::string what = "the server is out of reach";
+    if (!options.connect) what.append(": ").append(context->errstr);  // this system's words, of no name
     redisFree(context);
-    throw RedisOutage("the server is out of reach");
+    throw RedisOutage(what);
   }
   return RedisConnection(context, options.connect ? RedisConnection::Transport::of_application
                                                   : RedisConnection::Transport::socket);
@@ -49,19 +51,20 @@ inline RedisConnection connect(const RedisEndpoint& endpoint, const RedisAddress
                                const RedisOptions& options) {
   const RedisDeadline deadline = redis_deadline(options.connect_timeout);
   RedisConnection connection = open_redis(endpoint, options);
-  const auto expect = [&](const RedisReply& reply) {
+  const auto expect = [&](const RedisReply& reply, std::string_view command) {
     if (!reply.is_error()) return;
-    if (redis_verdict(reply.error_word()) == RedisVerdict::leave && reply.error_word() != "NOAUTH")
-      throw RedisOutage("the server is not ready yet");
+    expect_serving(reply.error());
     if (reply.error_word() == "ERR")
       throw Error(errc::invalid_options,
                   "the server has no such database, or takes no password: check the URI");
-    throw redis_error(reply.error());
+    throw redis_error(reply.error(), command);
   };
   if (!address.password.empty())
     expect(address.user.empty() ? connection.run({"AUTH", address.password}, deadline)
-                                : connection.run({"AUTH", address.user, address.password}, deadline));
-  if (address.database != 0) expect(connection.run({"SELECT", std::to_string(address.database)}, deadline));
+                                : connection.run({"AUTH", address.user, address.password}, deadline),
+           "AUTH");
+  if (address.database != 0)
+    expect(connection.run({"SELECT", std::to_string(address.database)}, deadline), "SELECT");
   return connection;
 }
 

@@ -101,7 +101,11 @@ class RedisConnection {
     for (;;) {
       if (unsent()) send();
       void* reply = nullptr;
-      if (redisGetReplyFromReader(context_.get(), &reply) != REDIS_OK) throw hung_up();
+      if (redisGetReplyFromReader(context_.get(), &reply) != REDIS_OK) {
+        close();
+        throw RedisOutage(
+            "what answers does not speak as Redis does; what became of the command is not known");
+      }
       if (reply) {
         --owed_;
         return RedisReply(static_cast<redisReply*>(reply));

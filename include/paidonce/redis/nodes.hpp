@@ -168,6 +168,13 @@ class RedisNodes {
     }
   }
 
+  /// One command, announced where the server was named by ASK.
+  static RedisReply exchange(RedisConnection& connection, Asking asking, RedisWords words,
+                             RedisDeadline deadline) {
+    if (asking == Asking::yes) connection.run({"ASKING"}, deadline).expect_done("ASKING");
+    return connection.run(words, deadline);
+  }
+
   std::uint64_t redirects() const noexcept { return redirects_.load(std::memory_order_relaxed); }
 
  private:
@@ -178,9 +185,8 @@ class RedisNodes {
     RedisConnection connection = connect(endpoint, address_, options_);
     const RedisReply answer = connection.run({"CLUSTER", "SLOTS"}, redis_deadline(options_.connect_timeout));
     if (answer.is_error()) {
-      if (answer.error_word() == "NOAUTH") answer.expect_done();  // nothing that passes
-      const RedisVerdict verdict = redis_verdict(answer.error_word());
-      if (verdict == RedisVerdict::leave) throw RedisOutage("the server is not ready yet");
+      expect_serving(answer.error());
+      if (answer.error_word() == "NOAUTH") answer.expect_done();
       return std::nullopt;  // disabled, or forbidden as it is where there is none
     }
     return slot_ranges(answer, endpoint);
@@ -195,8 +201,8 @@ class RedisNodes {
       try {
         ask_in_turn();
         return gate_.succeeded();
-      } catch (const RedisOutage&) {
-        gate_.failed();
+      } catch (const RedisOutage& outage) {
+        gate_.failed(redis_text_of(outage));
         if (!gate_.has_patience()) throw;
       } catch (...) {
         gate_.failed();

@@ -32,7 +32,7 @@ using RedisConnect = std::function<redisContext*(const RedisEndpoint&, Duration 
 
 struct RedisOptions {
   std::string user = {};      ///< of AUTH; that in the URI wins
-  std::string password = {};  ///< likewise
+  std::string password = {};  ///< likewise; also of a user in the URI without one
   /// How long a connection may take to open, AUTH included; and how long calls wait, at the beginning of an
   /// outage, for the server to come back. Afterwards they fail at once.
   Duration connect_timeout{3'000};

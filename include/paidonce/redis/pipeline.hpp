@@ -63,8 +63,7 @@ inline void run_all(RedisNodes& nodes, std::vector<RedisCommand>& commands, Redi
       each->answer = nodes.route(
           each->slot, deadline,
           [&](RedisNode&, RedisConnection& connection, RedisNodes::Asking asking) {
-            if (asking == RedisNodes::Asking::yes) connection.run({"ASKING"}, deadline).expect_done();
-            return connection.run(words, deadline);
+            return RedisNodes::exchange(connection, asking, words, deadline);
           },
           from);
     }

@@ -72,12 +72,15 @@ class RedisConnector {
     try {
       gate_.enter();
     } catch (const Error& out_of_reach) {
-      throw RedisOutage(out_of_reach.what());
+      throw RedisOutage(redis_text_of(out_of_reach));
     }
     try {
       RedisConnection opened = connect(endpoint_, address_, options_);
       if (check_) check_(opened);
       slot.connection.emplace(std::move(opened));
+    } catch (const Error& failure) {
+      gate_.failed(redis_text_of(failure));
+      throw;
     } catch (...) {
       gate_.failed();
       throw;

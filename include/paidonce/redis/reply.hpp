@@ -45,9 +45,9 @@ class RedisValue {
     return RedisValue(reply_->element[at]);
   }
 
-  /// Throws what an error means.
-  const RedisValue& expect_done() const {
-    if (is_error()) throw redis_error(error());
+  /// Throws what an error means. `command`: what was asked, for its text.
+  const RedisValue& expect_done(std::string_view command = {}) const {
+    if (is_error()) throw redis_error(error(), command);
     return *this;
   }
 

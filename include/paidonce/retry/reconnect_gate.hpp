@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include <paidonce/errors.hpp>
 #include <paidonce/retry/backoff.hpp>
@@ -56,7 +57,8 @@ class ReconnectGate {
     changed_.notify_all();
   }
 
-  void failed() {
+  /// `why` is told to those who are not let through.
+  void failed(std::string why = {}) {
     {
       const std::lock_guard lock(mutex_);
       const auto now = Steady::now();
@@ -66,6 +68,7 @@ class ReconnectGate {
         SystemRandom random;
         pause_ = pause_after(pauses_, failures_, pause_, random);
         next_try_ = now + pause_;
+        why_ = std::move(why);
       }
       trying_ = false;
     }
@@ -84,9 +87,10 @@ class ReconnectGate {
 
   Error out_of_reach(Steady::time_point now) const {
     const auto left = std::chrono::ceil<Duration>(next_try_ - now).count();
-    return Error(errc::store_unavailable, "the server is out of reach after " + std::to_string(failures_) +
-                                              " tries to connect; the next one is made in " +
-                                              std::to_string(left > 0 ? left : 0) + " ms");
+    return Error(errc::store_unavailable, "no connection after " + std::to_string(failures_) +
+                                              " tries; the next one is made in " +
+                                              std::to_string(left > 0 ? left : 0) + " ms" +
+                                              (why_.empty() ? "" : "; the last one: " + why_));
   }
 
   const Backoff pauses_;
@@ -94,7 +98,8 @@ class ReconnectGate {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::uint32_t failures_ = 0;
-  bool trying_ = false;  // while there are failures: one at a time
+  std::string why_ = {};  // the last of them
+  bool trying_ = false;   // while there are failures: one at a time
   Duration pause_{0};
   Steady::time_point next_try_{}, down_since_{};
 };

@@ -78,7 +78,7 @@ class RedisStoreNode : public RedisNode {
       if (asking == RedisNodes::Asking::yes) connection.add({"ASKING"});
       operation.add_to(connection, names(), begins_refused());
       add_wait(connection);
-      if (asking == RedisNodes::Asking::yes) connection.read(deadline).expect_done();
+      if (asking == RedisNodes::Asking::yes) connection.read(deadline).expect_done("ASKING");
       RedisReply answer = connection.read(deadline);
       read_wait(connection, deadline);
       if (loaded || answer.error_word() != "NOSCRIPT") return answer;
@@ -188,9 +188,8 @@ class RedisStoreNode : public RedisNode {
   static void expect_told(const RedisReply& info) {
     const std::string_view word = info.error_word();
     if (!info.is_error() || word == "NOPERM" || word == "ERR") return;
-    if (redis_verdict(word) == RedisVerdict::leave && word != "NOAUTH")
-      throw RedisOutage("the server cannot serve at the moment");
-    throw redis_error(info.error());
+    expect_serving(info.error());
+    throw redis_error(info.error(), "INFO");
   }
 
   bool check_is_due() const noexcept {
@@ -208,7 +207,7 @@ class RedisStoreNode : public RedisNode {
     RedisScriptNames names;
     for (std::string* const name : {&names.insert, &names.replace}) {
       const RedisReply answer = connection.read(deadline);
-      *name = answer.expect_done().text();
+      *name = answer.expect_done("SCRIPT LOAD").text();
     }
     // Servers before Redis 7 take the flags for a mistake.
     const RedisReply replace = connection.read(deadline);
@@ -294,7 +293,7 @@ class RedisStoreNode : public RedisNode {
   void read_wait(RedisConnection& connection, RedisDeadline deadline) const {
     if (shared_.options.wait_replicas == 0) return;
     const RedisReply answer = connection.read(deadline);
-    if (answer.expect_done().integer() < static_cast<long long>(shared_.options.wait_replicas))
+    if (answer.expect_done("WAIT").integer() < static_cast<long long>(shared_.options.wait_replicas))
       throw Error(
           errc::store_unavailable,
           "fewer than RedisStoreOptions::wait_replicas have it: a write has happened, and may be lost");

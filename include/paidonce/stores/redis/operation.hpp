@@ -121,10 +121,10 @@ class RedisOperation : public CombinedOperation {
 
   /// Of a find or insert. Throws as the operation.
   std::optional<Record> found() const {
-    if (answer->expect_done().is_nil()) return std::nullopt;
+    if (answer->expect_done(kind == Kind::find ? "GET" : "EVALSHA").is_nil()) return std::nullopt;
     return record_from_bytes(answer->text());
   }
-  bool replaced() const { return answer->expect_done().integer() == 1; }
+  bool replaced() const { return answer->expect_done("EVALSHA").integer() == 1; }
 
   const std::string& name() const noexcept { return name_; }
 

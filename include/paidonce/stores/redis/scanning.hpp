@@ -62,7 +62,7 @@ class RedisScan {
     std::vector<const Member*> gone;
     for (std::size_t at = position_; at < end; ++at) {
       const RedisReply& answer = *commands[at - position_].answer;
-      if (answer.expect_done().is_nil()) {
+      if (answer.expect_done("GET").is_nil()) {
         gone.push_back(&members_[at]);
         continue;
       }
@@ -133,7 +133,7 @@ class RedisScan {
   }
 
   void take(const RedisReply& answer, bool first_tag) {
-    answer.expect_done();
+    answer.expect_done("ZRANGE and ZRANGEBYLEX");
     for (std::size_t at = 0; at < answer.size(); ++at) {
       const std::string_view key = answer[at].text();
       if (!first_tag || after_.empty() || key > after_) members_.push_back({tag_, std::string(key)});
@@ -189,7 +189,7 @@ inline std::size_t erase_expired(RedisNodes& nodes, RedisStoreShared& shared, Ti
   };
   std::vector<Due> due;
   for (std::size_t tag = 0; tag < redis_tags && limit > 0; ++tag)
-    if (const auto entries = static_cast<std::size_t>(commands[tag].answer->expect_done().integer()))
+    if (const auto entries = static_cast<std::size_t>(commands[tag].answer->expect_done("ZCOUNT").integer()))
       due.push_back({tag, entries});
 
   std::size_t erased = 0;
@@ -210,7 +210,7 @@ inline std::size_t erase_expired(RedisNodes& nodes, RedisStoreShared& shared, Ti
     run_all(nodes, commands, deadline());
     for (std::size_t at = 0; at < commands.size(); ++at) {
       const RedisReply& answer = *commands[at].answer;
-      answer.expect_done();
+      answer.expect_done("EVAL");
       const auto looked_at = static_cast<std::size_t>(answer[0].integer());
       erased += static_cast<std::size_t>(answer[1].integer());
       due[at].entries -= std::min(due[at].entries, looked_at < most[at] ? due[at].entries : looked_at);
