@@ -23,6 +23,7 @@ TEST_CASE("the page on RedisLock pays once", "[docs][redis]") {
   };
   // [guard]
   RedisLockOptions options;
+  options.prefix = "payments";  // the store's
   options.ttl = Duration(30'000);
   IdempotencyGuard guard{store, RedisLock{uri, options}, RedisClock{uri}};
   // [/guard]

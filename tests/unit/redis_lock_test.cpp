@@ -93,14 +93,53 @@ TEST_CASE("a lock is a name with a token and a time, taken in one round trip and
     // Threads of one handle queue among themselves: nobody asks the server meanwhile.
     CHECK_FALSE(lock.acquire(key, at_once).has_value());
     CHECK(calls(server, "set") == 1);
-    CHECK(calls(server, "eval") == 0);
+    CHECK(calls(server, "eval") == 1);  // whether it may be kept: asked for the first one
   }
   CHECK(server.command({"EXISTS", name_of(prefix)}).integer == 0);
   CHECK(calls(server, "set") == 1);
-  CHECK(calls(server, "eval") == 1);
+  CHECK(calls(server, "eval") == 2);
   auto again = lock.acquire(key, at_once);
   REQUIRE(again.has_value());
   CHECK(server.command({"GET", name_of(prefix)}).text != token);
+  CHECK(calls(server, "eval") == 2);
+}
+
+TEST_CASE("a user who may take locks, but neither renew nor release them, is told so, and gets none",
+          "[redis][lock][acl]") {
+  RedisServer server;
+  server.command({"ACL", "SETUSER", "app", "on", ">hidden", "~{t:*", "-@all", "+auth", "+ping",
+                  "+cluster|slots", "+eval", "+set", "+get", "+del", "+pexpire"});
+  RedisLockOptions options = options_for("t", Duration(300));
+  options.connection.user = "app";
+  options.connection.password = "hidden";
+  RedisLock lock(server.uri(), options);
+  const auto refused = [&] {
+    try {
+      (void)lock.acquire(key, at_once);
+    } catch (const Error& error) {
+      CHECK_THAT(error.what(), support::contains("EVAL, SET, GET, PEXPIRE and DEL"));
+      return error.code() == errc::invalid_options;
+    }
+    return false;
+  };
+  const std::string command = GENERATE("get", "pexpire", "del", "eval");
+  CAPTURE(command);
+  SECTION("from the start") {
+    server.command({"ACL", "SETUSER", "app", "-" + command});
+    CHECK(refused());
+    CHECK(refused());
+    CHECK(server.command({"EXISTS", name_of("t")}).integer == 0);
+    server.command({"ACL", "SETUSER", "app", "+" + command});
+    CHECK(lock.acquire(key, at_once).has_value());
+  }
+  SECTION("later") {
+    auto hold = lock.acquire(key, at_once);
+    REQUIRE(hold.has_value());
+    server.command({"ACL", "SETUSER", "app", "-" + command});
+    if (command != "del") CHECK(in_time_lost(*hold));
+    hold.reset();
+    CHECK(refused());
+  }
 }
 
 TEST_CASE("a lock that is gone is lost at the next renewal, for good, and does not come back",

@@ -1,11 +1,14 @@
 // RedisStore on real servers: what it costs, what it refuses, how long servers keep what it writes, and what
 // it does when they forget, are full, or do not answer.
 
+#include <paidonce/clocks/redis_clock.hpp>
 #include <paidonce/guard.hpp>
+#include <paidonce/locks/redis_lock.hpp>
 #include <paidonce/redis/client.hpp>
 #include <paidonce/stores/redis.hpp>
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +18,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
@@ -59,6 +63,16 @@ errc thrown_by(Body body) {
   } catch (const Error& error) {
     UNSCOPED_INFO(error.what());
     return static_cast<errc>(error.code().value());
+  }
+  return {};
+}
+
+template <class Body>
+std::string told_by(Body body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.what();
   }
   return {};
 }
@@ -343,23 +357,18 @@ TEST_CASE("a user who may not run CONFIG has a store all the same, unless every 
 TEST_CASE("the user of the page may do what a store does, and no more", "[redis][acl]") {
   std::ifstream page(PAIDONCE_DOCS "/stores/redis.md");
   std::string line;
-  while (std::getline(page, line) && !line.starts_with("ACL SETUSER ")) {
+  while (std::getline(page, line) && !line.starts_with("user payments ")) {
   }
-  std::vector<std::string> words;
-  for (std::size_t at = 0; at < line.size();) {
-    const std::size_t end = std::min(line.find(' ', at), line.size());
-    words.push_back(line.substr(at, end - at));
-    at = end + 1;
-  }
-  REQUIRE(words.size() > 5);
+  REQUIRE(page);
   Shop shop;
+  shop.server.stop();
+  shop.server.start({{"user", line.substr(5)}});
   shop.options.fsync = Fsync::always;
   shop.options.wait_replicas = 1;
   shop.options.wait_timeout = Duration(5'000);
   shop.options.connection.reply_timeout = Duration(10'000);
   RedisServer replica;
   replica.replica_of(shop.server);
-  shop.server.command(words);
   shop.options.connection.user = "payments";
   shop.options.connection.password = "secret";
   shop.options.prefix = "payments";
@@ -374,10 +383,19 @@ TEST_CASE("the user of the page may do what a store does, and no more", "[redis]
   store.scan({}, none);
   store.scan({.states = {State::in_doubt}}, none);
   CHECK(store.erase_expired(Timestamp(Duration(1'800'000'000'000)), 10) == 1);
+  const RedisOptions connection = shop.options.connection;
+  RedisLock lock(shop.server.uri(), {.connection = connection, .prefix = "payments"});
+  CHECK(lock.acquire(key("a"), Duration(0)));
+  RedisClock(shop.server.uri(), {.connection = connection});
   shop.options.prefix = "others";
   RedisStore forbidden = shop.open();
   CHECK(thrown_by([&] { forbidden.find(key("a")); }) == errc::invalid_options);
   CHECK(thrown_by([&] { forbidden.insert(key("a"), begun()); }) == errc::invalid_options);
+  shop.server.command({"ACL", "SETUSER", "payments", "-get", "-script", "-time"});
+  CHECK_THAT(told_by([&] { store.find(key("a")); }), support::contains("run GET: check its ACL (NOPERM)"));
+  CHECK_THAT(told_by([&] { shop.open(); }), support::contains("run SCRIPT LOAD: "));
+  CHECK_THAT(told_by([&] { RedisClock(shop.server.uri(), {.connection = connection}); }),
+             support::contains("run TIME: "));
 }
 
 TEST_CASE("nothing begins on a server that became unsafe, and all that has begun may end",
@@ -637,8 +655,43 @@ TEST_CASE("what is not Redis, or is no master, cannot be opened", "[redis][error
   RedisServer replica;
   RedisServer master;
   replica.replica_of(master);
-  CHECK(thrown_by([&] { RedisStore(replica.uri(), {.connection = {.connect_timeout = Duration(50)}}); }) ==
-        errc::store_unavailable);
+  CHECK_THAT(told_by([&] { RedisStore(replica.uri(), {.connection = {.connect_timeout = Duration(50)}}); }),
+             support::contains("is a replica"));
+}
+
+TEST_CASE("why a server is out of reach is told, also to those who are not let through any more",
+          "[redis][errors]") {
+  const auto refusal = [](const std::string& uri, RedisConnect connect = {}) {
+    RedisStoreOptions options;
+    options.connection.connect_timeout = Duration(50);
+    options.connection.connect = std::move(connect);
+    return told_by([&] { RedisStore(uri, options); });
+  };
+  CHECK_THAT(refusal("redis://127.0.0.1:1"), support::contains("Connection refused"));
+  CHECK_THAT(refusal("redis+unix:///nowhere/redis.sock"), support::contains("No such file"));
+  std::vector<std::unique_ptr<redisContext, void (*)(redisContext*)>> others;
+  CHECK_THAT(refusal("redis://127.0.0.1",
+                     [&](const RedisEndpoint&, Duration) {
+                       int ends[2];
+                       REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+                       REQUIRE(::write(ends[1], "HTTP/1.1 400\r\n", 14) == 14);
+                       others.emplace_back(redisConnectFd(ends[1]), redisFree);
+                       return redisConnectFd(ends[0]);
+                     }),
+             support::contains("does not speak as Redis does"));
+  Shop shop;
+  shop.options.connection.connect_timeout = Duration(100);
+  shop.options.connection.reconnect = {Duration(60'000), Duration(60'000), Jitter::none};
+  RedisStore store = shop.open();
+  shop.server.kill();
+  std::string told;
+  CHECK(comes_true([&] {
+    told = told_by([&] { store.find(key("a")); });
+    return told.find("tries; the next one is made in") != told.npos;
+  }));
+  CHECK_THAT(told, support::contains("Connection refused: store unavailable"));
+  CHECK(told.find("store unavailable") == told.rfind("store unavailable"));
+  CHECK_THAT(told, !support::contains(std::to_string(shop.server.port())));
 }
 
 TEST_CASE("a record that is too long is refused before it is sent", "[redis][errors]") {

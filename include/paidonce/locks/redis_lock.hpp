@@ -17,6 +17,7 @@
 #include <paidonce/locks/keyed_mutex.hpp>
 #include <paidonce/locks/redis/held_lock.hpp>
 #include <paidonce/locks/redis/lock_server.hpp>
+#include <paidonce/redis/failure.hpp>
 #include <paidonce/redis/options.hpp>
 #include <paidonce/retry/backoff.hpp>
 #include <paidonce/retry/system_random.hpp>
@@ -43,10 +44,10 @@ struct RedisLockOptions {
 /// so as far as this host can know. See Kleppmann, "How to do distributed locking" (2016), and Redis' own
 /// page, https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/
 ///
-/// Taking a free key costs one round trip, releasing it another. Threads of one RedisLock queue, first come,
-/// first served, and one of them competes with other processes, which are served in no order: it looks again
-/// after pauses of `poll`. A thread of the handle's own renews what is held; what a dead process held is free
-/// after `ttl`.
+/// Taking a free key costs one round trip, and the first of all one more; releasing it another. Threads of
+/// one RedisLock queue, first come, first served, and one of them competes with other processes, which are
+/// served in no order: it looks again after pauses of `poll`. A thread of the handle's own renews what is
+/// held; what a dead process held is free after `ttl`.
 ///
 /// Thread-safe; a movable handle. Holds must not outlive it. In a forked child `acquire` throws
 /// `store_forked`, and neither holds nor handle release anything.
@@ -83,8 +84,8 @@ class RedisLock {
 
   /// As Lock has it; beyond `wait`, it takes what the server needs to answer. Throws Error:
   /// `lock_unavailable` where that does not answer, refuses, or is full; `invalid_options` where it does not
-  /// let this user in; `store_forked`. Or `std::bad_alloc`, or std::system_error where the random source
-  /// fails.
+  /// let this user in, or run what renewing and releasing need; `store_forked`. Or `std::bad_alloc`, or
+  /// std::system_error where the random source fails.
   std::optional<Hold> acquire(const IdempotencyKey& key, Duration wait) {
     State& state = *state_;
     if (!state.process.is_this_one()) refuse_child();
@@ -132,9 +133,7 @@ class RedisLock {
   /// What the server did not do for a store, it did not do for a lock.
   [[noreturn, gnu::cold]] static void rethrow(const Error& failure) {
     if (!retryable(failure)) throw;
-    std::string what = failure.what();
-    what.resize(what.rfind(": " + failure.code().message()));
-    throw Error(errc::lock_unavailable, "no lock from Redis: " + what);
+    throw Error(errc::lock_unavailable, "no lock from Redis: " + detail::redis_text_of(failure));
   }
 
   struct State {

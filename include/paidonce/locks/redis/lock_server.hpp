@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <initializer_list>
 #include <string>
@@ -14,6 +15,7 @@
 #include <paidonce/errors.hpp>
 #include <paidonce/redis/client.hpp>
 #include <paidonce/redis/connection.hpp>
+#include <paidonce/redis/failure.hpp>
 #include <paidonce/redis/reply.hpp>
 #include <paidonce/time.hpp>
 
@@ -51,6 +53,7 @@ class LockServer {
 
   /// False: somebody has it; that may be who asks, where an earlier answer was lost.
   bool take(std::string_view name, const LockToken& token, RedisDeadline deadline) {
+    if (!allowed_.load(std::memory_order_relaxed)) check_allowed(name, token, deadline);
     const RedisReply reply = run(name, {"SET", name, token.text(), "NX", "PX", ttl_}, deadline);
     return !reply.is_nil();
   }
@@ -72,16 +75,41 @@ class LockServer {
   static constexpr std::string_view removal =
       "if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('DEL',KEYS[1]) end return 0";
 
+  static constexpr std::string_view commands =
+      "redis.call('GET',KEYS[1]) redis.call('PEXPIRE',KEYS[1],1) return redis.call('DEL',KEYS[1])";
+
   RedisReply run(std::string_view name, std::initializer_list<std::string_view> words,
                  RedisDeadline deadline) {
     RedisReply reply = client_.run(name, RedisWords(words.begin(), words.size()), deadline);
-    reply.expect_done();
+    if (is_not_allowed(reply)) allowed_.store(false, std::memory_order_relaxed);  // whoever is next is told
+    reply.expect_done(*words.begin());
     return reply;
+  }
+
+  /// A user who could take locks, but neither renew nor release them, gets none. Asked of a name that is
+  /// nobody's.
+  void check_allowed(std::string_view name, const LockToken& token, RedisDeadline deadline) {
+    const std::string nobodys =
+        std::string(name.substr(0, name.find('}') + 1)).append(":l:").append(token.text());
+    const std::array<std::string_view, 4> words{"EVAL", commands, "1", nobodys};
+    const RedisReply reply = client_.run(name, words, deadline);
+    if (is_not_allowed(reply))
+      throw Error(
+          errc::invalid_options,
+          "the server does not let this user keep a lock: its ACL must allow EVAL, SET, GET, PEXPIRE and "
+          "DEL on the keys of RedisLockOptions::prefix");
+    reply.expect_done("EVAL");
+    allowed_.store(true, std::memory_order_relaxed);
+  }
+
+  static bool is_not_allowed(const RedisReply& reply) noexcept {
+    return reply.error_word() == "NOPERM" || refuses_script_user(reply.error());
   }
 
   RedisClient client_;
   const std::string ttl_;
-  const Duration patience_;  ///< a renewal that is not answered can be made again
+  std::atomic<bool> allowed_{false};  ///< its user was let run all of its scripts, and not refused since
+  const Duration patience_;           ///< a renewal that is not answered can be made again
 };
 
 }  // namespace paidonce::inline v1::detail
