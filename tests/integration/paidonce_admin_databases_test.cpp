@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -392,6 +393,9 @@ TEST_CASE("a Redis server is named by its URI, and read by a user who may only r
     CAPTURE(command);
     CHECK(admin(with("reader:hidden@"), command).status == 0);
   }
+  ::setenv("REDISCLI_AUTH", "hidden", 1);
+  CHECK(admin_json(with("reader@"), {"survey"}).at("database").at("user") == "reader");
+  ::unsetenv("REDISCLI_AUTH");
   const auto refused = [&](const std::string& address, const Strings& arguments, int status) {
     const Finished finished = admin(address, arguments);
     CAPTURE(address, arguments, finished.err);
@@ -403,6 +407,7 @@ TEST_CASE("a Redis server is named by its URI, and read by a user who may only r
   refused(with("reader:hidden@"), resolve("a", "released", {"--yes"}), 2);
   CHECK(store.find(key_of("a")) == order(State::in_doubt));
   refused(with("reader:hid@"), {"list"}, 2);
+  refused(with("reader@"), {"list"}, 2);
   refused(server.uri(), {"list", "--prefix", "a{b}"}, 2);
   CHECK(admin_json(server.uri(), {"list", "--prefix", "nothing"}).at("matching") == 0);
 
