@@ -7,8 +7,10 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <thread>
@@ -33,6 +35,7 @@
 #include "support/redis_server.hpp"
 #include "support/redis_stream.hpp"
 #include "support/scratch_directory.hpp"
+#include "support/tcp_proxy.hpp"
 
 using namespace paidonce;
 using namespace std::chrono_literals;
@@ -201,10 +204,10 @@ class Lines {
   const std::string path_;
 };
 
-constexpr int orders = 16;
+constexpr int orders = 16, deadly = 4;
 
 /// Pays what the queue asks for until all orders are acknowledged. The process dies right after each fourth
-/// charge, once.
+/// order's charge, once.
 template <class Broker>
 void pay_all(const Broker& broker, const std::string& store_uri, const std::string& prefix,
              const std::filesystem::path& books) {
@@ -221,8 +224,8 @@ void pay_all(const Broker& broker, const std::string& store_uri, const std::stri
       return queue->receive(pause, stop);
     }
     void ack(const Message& message) {
+      acked.add(message.body);  // first: who dies in between is given it again, and does not wait for it
       queue->ack(message);
-      acked.add(message.body);
     }
     void retry_later(const Message& message, Duration pause) { queue->retry_later(message, pause); }
     void dead_letter(const Message& message, std::string_view why) { queue->dead_letter(message, why); }
@@ -231,11 +234,14 @@ void pay_all(const Broker& broker, const std::string& store_uri, const std::stri
     return PaymentRequest<std::string>{
         IdempotencyKey("shop", message.body), fingerprint(message.body), message.body, {}};
   };
+  std::mutex dying;  // one at a time, so that each costs a life
   const auto charge = [&](Attempt&, const std::string& order) {
     ledger.add(order);
-    const int first = ::open((books / ("died-" + order)).c_str(), O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (std::stoi(order) % 4 == 0 && first >= 0) ::kill(::getpid(), SIGKILL);
-    ::close(first);
+    if (std::stoi(order) % deadly == 0) {
+      const std::lock_guard lock(dying);
+      const int first = ::open((books / ("died-" + order)).c_str(), O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+      if (first >= 0) ::kill(::getpid(), SIGKILL);
+    }
     return std::string("charged");
   };
   const auto look_up = [&](const Record&, const PaymentRequest<std::string>& request) {
@@ -269,7 +275,7 @@ void workers_that_die_charge_once(const Broker& broker, const std::string& store
     });
     ended = child.line() == "done";
   }
-  CHECK(lives > 2);  // two may be about to die at a time
+  CHECK(lives == orders / deadly + 1);
   const auto charges = Lines(books / "charges").count();
   CHECK(charges.size() == orders);
   for (const auto& [order, count] : charges) {
@@ -279,66 +285,93 @@ void workers_that_die_charge_once(const Broker& broker, const std::string& store
   CHECK(broker.dead_letters().empty());
 }
 
-/// A broker that is killed while messages are put and consumed, and started again.
-template <class Broker, class Server>
-void nothing_confirmed_is_lost(const Broker& broker, Server& server) {
-  std::atomic<int> confirmed{0};
-  std::set<std::string> taken;
-  std::atomic<bool> enough{false};
-  std::thread putting([&] {
-    const auto producer = broker.open();
-    for (int number = 0; !enough; ++number) {
-      for (bool put = false; !put && !enough;) try {
-          producer->put("k" + std::to_string(number % 7), std::to_string(number));
-          put = true;  // perhaps for the second time
-          ++confirmed;
-        } catch (const Error& error) {
-          if (error.code() != errc::store_unavailable) std::terminate();
-        }
-    }
-  });
-  const auto await = [&](int more) {
+/// Puts numbers until it ends, each until it is confirmed.
+template <class Broker>
+class Producer {
+ public:
+  explicit Producer(const Broker& broker) : thread_([this, queue = broker.open()] { run(*queue); }) {}
+  ~Producer() { end(); }
+  Producer(const Producer&) = delete;
+  Producer& operator=(const Producer&) = delete;
+
+  int confirmed() const { return confirmed_; }
+  bool await(int more) {
+    const int goal = confirmed_ + more;
     const auto end = std::chrono::steady_clock::now() + patience;
-    for (const int goal = confirmed + more; confirmed < goal && std::chrono::steady_clock::now() < end;)
-      std::this_thread::yield();
-  };
+    while (confirmed_ < goal && std::chrono::steady_clock::now() < end)
+      events_.wait_for(patience, [&] { return confirmed_ >= goal; });
+    return confirmed_ >= goal;
+  }
+  void end() {
+    events_.request();
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  void run(typename Broker::Queue& queue) {
+    while (!events_.requested()) try {
+        queue.put("k" + std::to_string(confirmed_ % 7), std::to_string(confirmed_));  // perhaps once more
+        ++confirmed_;
+        events_.wake();
+      } catch (const Error& error) {
+        if (error.code() != errc::store_unavailable) std::terminate();
+        events_.wait_for(Duration(10), [] { return false; });  // a broker that starts needs the processor
+      }
+  }
+
+  Stop events_;
+  std::atomic<int> confirmed_{0};
+  std::thread thread_;
+};
+
+/// A broker that is killed while messages are put and consumed, and started again.
+template <class Broker, class Server, class Ready>
+void nothing_confirmed_is_lost(const Broker& broker, Server& server, Ready&& ready_to_die) {
   std::map<std::string, int> last;
+  std::set<int> taken;
   int out_of_order = 0;
   const auto take = [&](auto& consumer, const Message& message) {
     const int number = std::stoi(message.body);
-    if (taken.insert(message.body).second) {
+    if (taken.insert(number).second) {
       const auto before = last.try_emplace(message.key, -1).first;
       out_of_order += number < before->second;
       before->second = number;
     }
     consumer.ack(message);
   };
-  {
-    const auto consumer = broker.open();
-    await(50);
-    for (int count = 0; count < 20; ++count)
-      if (const auto message = next(*consumer)) take(*consumer, *message);
-    await(10);
-    const std::optional<Message> out = next(*consumer);  // when the broker dies
-    server.kill();
-    server.start();
-    await(20);
-    if (out) {
-      try {
-        consumer->ack(*out);
-      } catch (const Error&) {
-      }
-    }
-    enough = true;
-    putting.join();
-    for (std::optional<Message> message; (message = next(*consumer, Duration(2000)));)
-      take(*consumer, *message);
-    if (out) taken.insert(out->body);
+  Producer<Broker> producer(broker);
+  const auto consumer = broker.open();
+  REQUIRE(producer.await(50));
+  for (int count = 0; count < 20; ++count) {
+    const auto message = next(*consumer);
+    REQUIRE(message);
+    take(*consumer, *message);
   }
+  REQUIRE(ready_to_die());
+  const std::optional<Message> out = next(*consumer);  // when the broker dies
+  REQUIRE(out);
+  server.kill();
+  server.start();
+  CHECK(producer.await(20));
+  try {
+    consumer->ack(*out);
+  } catch (const Error& error) {
+    CHECK(error.code() == errc::store_unavailable);
+  }
+  taken.insert(std::stoi(out->body));
+  producer.end();
+  const auto missing = [&] {
+    int count = 0;
+    for (int number = 0; number < producer.confirmed(); ++number) count += !taken.contains(number);
+    return count;
+  };
+  while (missing() != 0)
+    if (const auto message = next(*consumer, Duration(5'000)))
+      take(*consumer, *message);
+    else
+      break;
+  CHECK(missing() == 0);
   CHECK(out_of_order == 0);
-  int missing = 0;
-  for (int number = 0; number < confirmed; ++number) missing += !taken.contains(std::to_string(number));
-  CHECK(missing == 0);
 }
 
 }  // namespace
@@ -365,33 +398,61 @@ TEST_CASE("Workers on RabbitMQ that are killed between charge and acknowledgemen
 
 TEST_CASE("A Redis server that syncs always loses no message when it is killed", "[fault][queue][redis]") {
   RedisServer server;
-  nothing_confirmed_is_lost(Redis(server.uri()), server);
+  nothing_confirmed_is_lost(Redis(server.uri()), server, [] { return true; });
 }
+
+namespace {
+
+/// Whether a broker's disk has all that it keeps of a quorum queue: the queue in its database, and in
+/// names.dets and meta.dets the queue's log and term, without which it never has a leader again.
+bool is_written(const std::filesystem::path& mnesia, const std::string& queue) {
+  std::set<std::string> found;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(mnesia)) {
+    std::string name = entry.path().filename().string();
+    if (name == "LATEST.LOG") name = "rabbit_durable_queue.DCL";  // where that comes from
+    if (name != "names.dets" && name != "meta.dets" && name != "rabbit_durable_queue.DCL") continue;
+    std::ifstream file(entry.path(), std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    if (bytes.find(queue) != bytes.npos) found.insert(name);
+  }
+  return found.size() == 3;
+}
+
+}  // namespace
 
 TEST_CASE("A RabbitMQ broker loses no message when it is killed", "[fault][queue][rabbitmq]") {
   RabbitServer server;
   const Rabbit broker(server.uri());
-  CHECK_FALSE(next(*broker.open(), a_while));
-  server.stop();   // a broker that is killed in the first seconds of its life has not yet written its users
-  server.start();  // and queues down
-  nothing_confirmed_is_lost(broker, server);
+  // A broker keeps what it knows of new queues back from its disk, for some seconds at most.
+  const auto written = [&] {
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (!is_written(server.as_fixture().directory / "mnesia", broker.options.queue + ".1"))
+      if (std::chrono::steady_clock::now() > end) return false;
+    return true;
+  };
+  nothing_confirmed_is_lost(broker, server, written);
 }
 
 TEST_CASE("A Redis server that writes nothing down forgets a queue, and the queue goes on",
           "[fault][queue][redis]") {
   RedisServer server({{"appendonly", "no"}, {"save", "\"\""}});
-  const Redis broker(server.uri());
+  Redis broker(server.uri());
+  broker.options.prefetch = 1;
   const auto queue = broker.open();
-  queue->put("k", "taken");
-  CHECK(next_body(*queue) == "taken");
-  broker.open()->put("k", "forgotten");
+  queue->put("k", "out");
+  const std::optional<Message> out = next(*queue);
+  REQUIRE(out);
+  broker.open()->put("k", "forgotten");  // which the consumer has no place for
   server.kill();
   server.start();
   CHECK(server.command({"KEYS", "*"}).elements.empty());
   queue->put("k", "kept");
-  std::string body = next_body(*queue);
-  if (body == "forgotten") body = next_body(*queue);  // which the consumer had already
-  CHECK(body == "kept");
+  try {
+    queue->ack(*out);
+  } catch (const Error& error) {
+    CHECK(error.code() == errc::store_unavailable);
+  }
+  CHECK(next_body(*queue) == "kept");
 }
 
 TEST_CASE("A consumer of a Redis stream that was stopped for longer than its lease hands out nothing more",
@@ -596,6 +657,261 @@ TEST_CASE("A RabbitMQ consumer outlives its heartbeats while a payment takes lon
   CHECK(next_body(*queue) == "2");
 }
 
+namespace {
+
+/// Keys of which each goes to a partition of its own.
+std::vector<std::string> key_of_each(std::size_t partitions) {
+  std::vector<std::string> keys(partitions);
+  for (std::size_t left = partitions, number = 0; left != 0; ++number) {
+    const std::string key = "k" + std::to_string(number);
+    std::string& place = keys[detail::partition_of(key, partitions)];
+    left -= place.empty();
+    if (place.empty()) place = key;
+  }
+  return keys;
+}
+
+/// Puts a message into each partition, again and again, and has them received, until so many came from each
+/// consumer.
+class Rounds {
+ public:
+  Rounds(const Rabbit& broker, RabbitQueue& producer)
+      : keys_(key_of_each(broker.options.partitions)), producer_(producer) {}
+
+  bool await(const std::vector<RabbitQueue*>& consumers, const std::vector<int>& wanted) {
+    const auto end = std::chrono::steady_clock::now() + patience;
+    for (std::vector<int> counts; counts != wanted; ++round_) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      for (const std::string& key : keys_) producer_.put(key, std::to_string(round_));
+      counts.assign(consumers.size(), 0);
+      for (std::size_t left = keys_.size(), turn = 0; left != 0; ++turn) {
+        const std::size_t at = turn % consumers.size();
+        const std::optional<Message> message = next(*consumers[at], Duration(10));
+        if (!message && std::chrono::steady_clock::now() > end) return false;
+        if (!message) continue;
+        wrong_ += message->body != std::to_string(round_);
+        consumers[at]->ack(*message);
+        ++counts[at];
+        --left;
+      }
+    }
+    return true;
+  }
+  /// Messages that came twice, or not in order.
+  int wrong() const { return wrong_; }
+
+ private:
+  const std::vector<std::string> keys_;
+  RabbitQueue& producer_;
+  int round_ = 0, wrong_ = 0;
+};
+
+/// What operators do to a broker, on a connection of their own.
+class Operator {
+ public:
+  explicit Operator(const Rabbit& broker)
+      : connection_(detail::rabbit_address(broker.uri, broker.options.connection),
+                    broker.options.connection) {
+    connection_.open_channel(1);
+  }
+  void remove(const std::string& queue) {
+    amqp_queue_delete(connection_.native(), 1, detail::rabbit_bytes(queue), 0, 0);
+    connection_.expect_asked();
+  }
+  /// One that refuses what it has no place for, and goes with this connection.
+  void make_of_length(const std::string& queue, int messages) {
+    amqp_table_entry_t entries[2] = {};
+    entries[0].key = amqp_cstring_bytes("x-max-length");
+    entries[0].value.kind = AMQP_FIELD_KIND_I32;
+    entries[0].value.value.i32 = messages;
+    entries[1].key = amqp_cstring_bytes("x-overflow");
+    entries[1].value.kind = AMQP_FIELD_KIND_UTF8;
+    entries[1].value.value.bytes = amqp_cstring_bytes("reject-publish");
+    amqp_queue_declare(connection_.native(), 1, detail::rabbit_bytes(queue), 0, 0, 1, 0, {2, entries});
+    connection_.expect_asked();
+  }
+
+ private:
+  detail::RabbitConnection connection_;
+};
+
+template <class Do>
+std::string outage(Do&& act) {
+  try {
+    act();
+  } catch (const Error& error) {
+    CHECK(error.code() == errc::store_unavailable);
+    return error.what();
+  }
+  return "none";
+}
+
+}  // namespace
+
+TEST_CASE("Consumers of a RabbitMQ queue share its partitions evenly as they come and go",
+          "[fault][queue][rabbitmq]") {
+  Rabbit broker(shared_rabbitmq().uri(), 4);
+  broker.options.share_interval = Duration(50);
+  broker.options.idle_after = Duration(400);
+  const auto producer = broker.open(), one = broker.open();
+  Rounds rounds(broker, *producer);
+  CHECK(rounds.await({one.get()}, {4}));
+  auto two = broker.open();
+  CHECK(rounds.await({one.get(), two.get()}, {2, 2}));
+  two.reset();
+  CHECK(rounds.await({one.get()}, {4}));
+  two = broker.open();
+  CHECK(rounds.await({one.get(), two.get()}, {2, 2}));
+  CHECK(rounds.await({two.get()}, {4}));  // nobody receives from the first
+  CHECK(rounds.wrong() == 0);
+}
+
+TEST_CASE("Connections to RabbitMQ that break while messages are out cost nothing",
+          "[fault][queue][rabbitmq]") {
+  TcpProxy proxy(shared_rabbitmq().port(), Speaks::anything);
+  const Rabbit direct(shared_rabbitmq().uri(), 1);
+  Rabbit broker = direct;
+  broker.uri = RabbitServer::uri(proxy.port());
+  const auto producer = direct.open(), consumer = broker.open();
+  for (const char* key : {"a", "b"}) producer->put(key, "1");
+  const std::optional<Message> a = next(*consumer), b = next(*consumer);
+  REQUIRE((a && b));
+  proxy.cut_all();
+  producer->put("c", "2");
+  CHECK(next_body(*consumer) == "2");  // by another connection
+  consumer->ack(*a);                   // of the one that is gone
+  consumer->retry_later(*b, Duration(0));
+  outage([&] { consumer->dead_letter(*b, "late"); });
+  for (int count = 0; count < 2; ++count) {
+    const std::optional<Message> again = next(*consumer);
+    REQUIRE(again);
+    CHECK(again->key == (count == 0 ? "a" : "b"));
+    CHECK(again->deliveries == 2);
+    consumer->ack(*again);
+  }
+  CHECK(next_body(*consumer, a_while) == "none");
+  CHECK(direct.dead_letters().empty());
+}
+
+TEST_CASE("What was confirmed on connections to RabbitMQ that break anywhere is there, in order",
+          "[fault][queue][rabbitmq]") {
+  TcpProxy proxy(shared_rabbitmq().port(), Speaks::anything);
+  const Rabbit direct(shared_rabbitmq().uri(), 1);
+  Rabbit broker = direct;
+  broker.uri = RabbitServer::uri(proxy.port());
+  const auto producer = broker.open();
+  producer->put("k", "0");
+  std::vector<std::string> confirmed = {"0"};
+  int lost = 0;
+  const auto put = [&](const std::string& body) {
+    const bool fine = outage([&] { producer->put("k", body); }) == "none";
+    if (fine) confirmed.push_back(body);
+    return fine;
+  };
+  for (const From side : {From::client, From::server})
+    for (const std::size_t bytes : {0u, 1u, 7u, 8u, 20u, 21u, 50u, 110u, 300u}) {
+      const std::string name = std::to_string(static_cast<int>(side)) + "/" + std::to_string(bytes);
+      proxy.reset();
+      proxy.cut_after(side, bytes);
+      for (int number = 0; proxy.hits() == 0; ++number) lost += !put(name + "." + std::to_string(number));
+      REQUIRE(put(name + " afterwards"));  // whatever the answer was that did not come
+    }
+  CHECK(lost >= 10);
+  const auto consumer = direct.open();
+  std::vector<std::string> came;
+  while (came.empty() || came.back() != confirmed.back()) came.push_back(next_body(*consumer));
+  std::size_t at = 0;
+  for (const std::string& body : came) at += at < confirmed.size() && body == confirmed[at];
+  CHECK(at == confirmed.size());
+  CHECK(std::set<std::string>(came.begin(), came.end()).size() == came.size());
+}
+
+TEST_CASE("A broker that hangs is a put without confirmation", "[fault][queue][rabbitmq]") {
+  TcpProxy proxy(shared_rabbitmq().port(), Speaks::anything);
+  Rabbit broker(RabbitServer::uri(proxy.port()), 1);
+  broker.options.connection.reply_timeout = Duration(300);
+  const auto queue = broker.open();
+  queue->put("k", "1");
+  proxy.freeze();
+  CHECK(outage([&] { queue->put("k", "2"); }).find("not known") != std::string::npos);
+  proxy.thaw();
+  queue->put("k", "3");
+  for (const char* body : {"1", "2", "3"}) CHECK(next_body(*queue) == body);
+}
+
+TEST_CASE("A message that RabbitMQ refuses or returns is not put", "[fault][queue][rabbitmq]") {
+  const Rabbit broker(shared_rabbitmq().uri(), 1);
+  Operator admin(broker);
+  const std::string full = broker.options.queue + ".full";
+  admin.make_of_length(full, 1);
+  detail::RabbitPublisher publisher(detail::rabbit_address(broker.uri, broker.options.connection),
+                                    broker.options);
+  publisher.put({full, "body", "0", {}});
+  CHECK(outage([&] { publisher.put({full, "body", "1", {}}); }).find("refused") != std::string::npos);
+  CHECK(outage([&] {
+          publisher.put({full + "er", "body", "2", {}});
+        }).find("not taken") != std::string::npos);
+
+  const auto queue = broker.open();
+  queue->put("k", "1");
+  admin.remove(broker.options.queue + ".0");
+  CHECK(outage([&] { queue->put("k", "2"); }).find("not taken") != std::string::npos);
+  broker.open()->put("k", "3");  // who connects declares the queue
+  queue->put("k", "4");
+  CHECK(next_body(*queue) == "3");
+}
+
+TEST_CASE("A consumer of RabbitMQ goes on when its queues are deleted under it", "[fault][queue][rabbitmq]") {
+  const Rabbit broker(shared_rabbitmq().uri(), 1);
+  Operator admin(broker);
+  const auto queue = broker.open();
+  queue->put("k", "1");
+  CHECK(next_body(*queue) == "1");
+  admin.remove(broker.options.queue + ".0");
+  while (outage([&] { queue->put("k", "2"); }) != "none") continue;  // until the consumer has declared it
+  std::optional<Message> message = next(*queue);
+  REQUIRE(message);
+  CHECK(message->body == "2");
+  admin.remove(broker.options.queue + ".dead");
+  CHECK(outage([&] { queue->dead_letter(*message, "poison"); }).find("not taken") != std::string::npos);
+  message = next(*queue);
+  REQUIRE(message);
+  CHECK(message->body == "2");
+  CHECK(message->deliveries == 1);  // nothing was wrong with it
+  broker.open()->put("", "connects");
+  queue->dead_letter(*message, "poison");
+  CHECK(broker.dead_letters().size() == 1);
+  CHECK(next_body(*queue) == "connects");
+  CHECK(next_body(*queue, a_while) == "none");
+}
+
+TEST_CASE("A child of a process that uses a RabbitMQ queue is told so", "[fault][queue][rabbitmq]") {
+  const Rabbit broker(shared_rabbitmq().uri(), 1);
+  auto queue = broker.open();
+  queue->put("k", "1");
+  CHECK(next_body(*queue) == "1");
+  Child child([&](const Child::Say& say) {
+    Stop stop;
+    const auto told = [&](const auto& act) {
+      try {
+        act();
+      } catch (const Error& error) {
+        return say(error.code() == errc::store_forked ? "forked" : error.what());
+      }
+      say("nothing");
+    };
+    told([&] { queue->put("k", "2"); });
+    told([&] { (void)queue->receive(a_while, stop); });
+    queue.reset();
+    say("gone");
+  });
+  CHECK(child.line() == "forked");
+  CHECK(child.line() == "forked");
+  CHECK(child.line() == "gone");
+  queue->put("k", "3");
+  CHECK(next_body(*queue) == "3");
+}
+
 TEST_CASE("A queue tells what is wrong with how it is opened, and not its URI", "[fault][queue]") {
   const auto refused = [](const auto& open) {
     try {
@@ -622,6 +938,12 @@ TEST_CASE("A queue tells what is wrong with how it is opened, and not its URI", 
   CHECK(refused([&] { next_body(*redis.open()); }).find("partitions") != std::string::npos);
 
   Rabbit rabbit(shared_rabbitmq().uri());
+  try {
+    rabbit.open()->put(std::string(16'385, 'k'), "1");
+    CHECK(false);
+  } catch (const Error& error) {
+    CHECK(error.code() == errc::invalid_key);
+  }
   const std::size_t at = rabbit.uri.find("://") + 3, end = rabbit.uri.find('@');
   REQUIRE(end != std::string::npos);
   rabbit.uri.replace(at, end - at, "guest:secret");

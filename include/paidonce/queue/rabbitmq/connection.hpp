@@ -78,10 +78,7 @@ inline Error rabbit_refusal(int code) {
                    "permissions" +
                        told);
     case AMQP_PRECONDITION_FAILED:
-      return Error(errc::invalid_options,
-                   "a queue is there with other arguments, or a message was out for longer than the broker's "
-                   "consumer_timeout" +
-                       told);
+      return Error(errc::invalid_options, "a queue is there with other arguments" + told);
     case AMQP_RESOURCE_LOCKED:
       return Error(errc::invalid_options, "a queue is another connection's own" + told);
     default: return Error(errc::store_unavailable, "the broker has closed the connection" + told);
@@ -156,9 +153,18 @@ class RabbitConnection {
     amqp_set_handshake_timeout(native(), &connecting);
     amqp_set_rpc_timeout(native(), &answer);
     open(address, options, connecting);
-    const amqp_rpc_reply_t reply = amqp_login(
+    // Without it the broker keeps to itself that a queue was deleted, and its consumer waits for ever.
+    amqp_table_entry_t cancel{}, capabilities{};
+    cancel.key = amqp_cstring_bytes("consumer_cancel_notify");
+    cancel.value.kind = AMQP_FIELD_KIND_BOOLEAN;
+    cancel.value.value.boolean = 1;
+    capabilities.key = amqp_cstring_bytes("capabilities");
+    capabilities.value.kind = AMQP_FIELD_KIND_TABLE;
+    capabilities.value.value.table = {1, &cancel};
+    const amqp_table_t properties{1, &capabilities};
+    const amqp_rpc_reply_t reply = amqp_login_with_properties(
         native(), address.vhost.c_str(), 0, 131072, static_cast<int>(options.heartbeat.count() / 1000),
-        AMQP_SASL_METHOD_PLAIN, address.user.c_str(), address.password.c_str());
+        &properties, AMQP_SASL_METHOD_PLAIN, address.user.c_str(), address.password.c_str());
     expect(reply);
   }
 
@@ -187,7 +193,7 @@ class RabbitConnection {
     if (status != AMQP_STATUS_OK) throw rabbit_outage();
     if (frame.frame_type == AMQP_FRAME_METHOD && (frame.payload.method.id == AMQP_CHANNEL_CLOSE_METHOD ||
                                                   frame.payload.method.id == AMQP_CONNECTION_CLOSE_METHOD))
-      throw refusal(frame.payload.method);
+      throw passing(refusal(frame.payload.method));
     return frame;
   }
 
@@ -201,6 +207,11 @@ class RabbitConnection {
   void open_channel(amqp_channel_t channel) {
     amqp_channel_open(native(), channel);
     expect_asked();
+  }
+  /// The highest number that the broker lets a channel have.
+  amqp_channel_t last_channel() const noexcept {
+    const int told = amqp_get_channel_max(native());
+    return told <= 0 || told > 65535 ? 65535 : static_cast<amqp_channel_t>(told);
   }
   void close_channel(amqp_channel_t channel) {
     expect(amqp_channel_close(native(), channel, AMQP_REPLY_SUCCESS));
@@ -229,6 +240,11 @@ class RabbitConnection {
       throw rabbit_outage();
   }
 
+  /// What has worked before is not refused for its arguments: a message was out for longer than the broker's
+  /// consumer_timeout, and connecting anew helps.
+  static Error passing(const Error& refusal) {
+    return retryable(refusal) ? refusal : Error(errc::store_unavailable, refusal.what());
+  }
   static Error refusal(const amqp_method_t& method) {
     if (method.id == AMQP_CHANNEL_CLOSE_METHOD)
       return rabbit_refusal(static_cast<const amqp_channel_close_t*>(method.decoded)->reply_code);
@@ -248,7 +264,9 @@ class RabbitQueues {
 
   std::string name(std::size_t partition) const { return name_ + "." + std::to_string(partition); }
   std::string dead() const { return name_ + ".dead"; }
-  std::size_t count() const noexcept { return count_; }
+  /// Always empty: whoever consumes partitions consumes it, too, and so they are counted. A partition's own
+  /// count leaves out those that wait for their turn.
+  std::string members() const { return name_ + ".members"; }
 
   /// Quorum queues, each consumed by one consumer at a time. What the broker itself takes out of a queue (by
   /// a delivery limit or a time to live of the operator's) goes to the dead letters, too.
@@ -275,13 +293,14 @@ class RabbitQueues {
       connection.expect_asked();
     };
     make(buried, 1);
+    make(members(), 1);
     for (std::size_t at = 0; at < count_; ++at) make(name(at), 6);
   }
 
-  /// How many consume a partition, or wait for that.
-  std::uint32_t consumers(RabbitConnection& connection, amqp_channel_t channel, std::size_t partition) const {
+  /// How many consumers there are.
+  std::size_t count_members(RabbitConnection& connection, amqp_channel_t channel) const {
     const amqp_queue_declare_ok_t* const there = amqp_queue_declare(
-        connection.native(), channel, rabbit_bytes(name(partition)), 1, 0, 0, 0, amqp_empty_table);
+        connection.native(), channel, rabbit_bytes(members()), 1, 0, 0, 0, amqp_empty_table);
     connection.expect_asked();
     return there->consumer_count;
   }

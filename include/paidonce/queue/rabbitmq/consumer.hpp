@@ -76,11 +76,11 @@ class RabbitConsumer final : private RabbitWork {
     std::size_t held = 0;  // in the backlog
     bool leaving = false;  // given to others once nothing of it is out
     // And these to the thread.
-    bool busy = false;  // messages came since partitions were shared out last
+    bool ours = false;  // the broker has this consumer as its active one: a message came
     amqp_channel_t channel = 0;
   };
 
-  static constexpr amqp_channel_t own_channel = 1, last_channel = 2000;
+  static constexpr amqp_channel_t own_channel = 1;
 
   bool is_wanted() override {
     active_.store(false);
@@ -90,8 +90,14 @@ class RabbitConsumer final : private RabbitWork {
   }
 
   void connected(RabbitConnection& connection) override {
+    last_channel_ = connection.last_channel();
+    if (last_channel_ < parts_.size() + 2)
+      throw Error(errc::invalid_options,
+                  "the broker's channel_max is too small: a consumer needs a channel for each partition, and "
+                  "two more");
     connection.open_channel(own_channel);
     queues_.declare(connection, own_channel);
+    subscribe(connection, own_channel, queues_.members());
     for (std::size_t at = 0; at < parts_.size(); ++at) consume(connection, at);
     share_ = timer_.elapsed() + options_.share_interval;
     inbox_.works();
@@ -104,13 +110,15 @@ class RabbitConsumer final : private RabbitWork {
       return std::any_of(parts_.begin(), parts_.end(),
                          [&](const Part& part) { return part.channel == channel_; });
     };
-    do channel_ = channel_ < last_channel ? static_cast<amqp_channel_t>(channel_ + 1) : own_channel + 1;
+    do channel_ = channel_ < last_channel_ ? static_cast<amqp_channel_t>(channel_ + 1) : own_channel + 1;
     while (taken());
     const amqp_channel_t channel = parts_[at].channel = channel_;
     connection.open_channel(channel);
     amqp_basic_qos(connection.native(), channel, 0, options_.prefetch, 0);
     connection.expect_asked();
-    const std::string queue = queues_.name(at);
+    subscribe(connection, channel, queues_.name(at));
+  }
+  static void subscribe(RabbitConnection& connection, amqp_channel_t channel, const std::string& queue) {
     amqp_basic_consume(connection.native(), channel, rabbit_bytes(queue), amqp_empty_bytes, 0, 0, 0,
                        amqp_empty_table);
     connection.expect_asked();
@@ -132,19 +140,22 @@ class RabbitConsumer final : private RabbitWork {
     return std::min(share_ - now, options_.idle_after);
   }
 
-  /// Of the partitions in which messages came, as many as are its share stay with this consumer: the broker
-  /// gives all to whoever comes first.
+  /// The broker gives all partitions to whoever comes first; what is more than a fair share goes on to those
+  /// who wait.
   void share(RabbitConnection& connection) {
-    std::size_t busy = 0;
-    for (const Part& part : parts_) busy += part.busy;
-    for (std::size_t at = 0; at < parts_.size() && busy > 1; ++at) {
-      if (!parts_[at].busy) continue;
-      const std::size_t consumers = queues_.consumers(connection, own_channel, at);
-      if (consumers < 2 || busy <= (parts_.size() + consumers - 1) / consumers) break;
-      inbox_.with([&](Held&, Duration) { parts_[at].leaving = true; });
-      --busy;
-    }
-    for (Part& part : parts_) part.busy = false;
+    const auto ours = std::count_if(parts_.begin(), parts_.end(),
+                                    [](const Part& part) { return part.ours && !part.leaving; });
+    if (ours < 2) return;
+    const std::size_t members = std::max<std::size_t>(queues_.count_members(connection, own_channel), 1);
+    const std::size_t fair = (parts_.size() + members - 1) / members;
+    auto surplus = static_cast<std::size_t>(ours) - std::min(static_cast<std::size_t>(ours), fair);
+    inbox_.with([&](Held&, Duration) {
+      for (auto part = parts_.begin(); surplus != 0; ++part) {
+        if (!part->ours || part->leaving) continue;
+        part->leaving = true;
+        --surplus;
+      }
+    });
   }
 
   /// Once nothing of it is out, and all that was acknowledged is sent: the rest goes back with the channel.
@@ -158,6 +169,7 @@ class RabbitConsumer final : private RabbitWork {
     });
     if (!empty) return;
     connection.close_channel(parts_[at].channel);
+    parts_[at].ours = false;
     consume(connection, at);  // behind those who wait
   }
 
@@ -179,7 +191,7 @@ class RabbitConsumer final : private RabbitWork {
     message.body = content.body();
     message.deliveries = static_cast<std::uint32_t>(
         std::min<std::uint64_t>(content.number("x-delivery-count"), UINT32_MAX - 1) + 1);
-    part->busy = true;
+    part->ours = true;
     inbox_.update([&](Held& backlog, Duration now) {
       if (part->leaving) return;  // goes back unseen
       backlog.add(std::move(message), Delivery{at, tag}, now);
@@ -202,7 +214,7 @@ class RabbitConsumer final : private RabbitWork {
   Inbox<Delivery> inbox_;
   std::vector<Delivery> acks_;  // under the inbox's lock
   std::vector<Part> parts_;
-  amqp_channel_t channel_ = own_channel;
+  amqp_channel_t channel_ = own_channel, last_channel_ = own_channel;
   Duration share_{0};
   std::atomic<bool> active_{false};
   RabbitLink link_;  // last: its thread uses all of the above

@@ -40,15 +40,15 @@ struct RabbitOptions {
 /// Name and number of partitions are the same for all who use a queue.
 struct RabbitQueueOptions {
   RabbitOptions connection = {};
-  /// The queues are `name.0`, `name.1` and so on, and `name.dead`.
+  /// The queues are `name.0`, `name.1` and so on, `name.dead` and `name.members`.
   std::string queue = "payments";
   /// Each is consumed by one consumer at a time, so this bounds how many can share the work.
   std::size_t partitions = 8;
   /// Messages of a partition that a consumer holds: those that are out, and those that wait for their turn or
   /// their retry.
   std::uint16_t prefetch = 32;
-  /// A consumer that has more than its share of the partitions with messages gives one up so often, where
-  /// others wait.
+  /// A consumer looks so often whether it has more than its share of the partitions, and leaves the surplus
+  /// to those who wait.
   Duration share_interval{5'000};
   /// A consumer that nobody receives from for so long gives its partitions to others.
   Duration idle_after{5'000};

@@ -39,8 +39,8 @@ class RabbitPublisher final : private RabbitWork {
   RabbitPublisher(const RabbitAddress& address, const RabbitQueueOptions& options)
       : options_(options.connection), queues_(options), link_(*this, address, options.connection) {}
 
-  /// Returns when the broker has confirmed it. Throws `store_unavailable` where it did not (it may be there
-  /// or not), or could not be sent (the text says so), and `invalid_options` where there is no such queue.
+  /// Returns when the broker has confirmed it. Throws `store_unavailable` where it did not: then it may be
+  /// there or not, unless the text says that it was not sent or not taken.
   void put(RabbitLetter letter) {
     const auto sending = std::make_shared<Sending>(std::move(letter));
     std::unique_lock lock(mutex_);
@@ -68,8 +68,10 @@ class RabbitPublisher final : private RabbitWork {
     switch (sending->state) {
       case State::confirmed: return;
       case State::returned:
-        throw Error(errc::invalid_options,
-                    "the broker has no such queue any more: the message was not taken");
+        throw Error(
+            errc::store_unavailable,
+            "the queue was deleted: the message was not taken, and none is until somebody connects and "
+            "declares it");
       case State::refused:
         throw Error(errc::store_unavailable, "the broker has refused the message: it is full, or in trouble");
       default:
