@@ -234,11 +234,11 @@ void pay_all(const Broker& broker, const std::string& store_uri, const std::stri
     return PaymentRequest<std::string>{
         IdempotencyKey("shop", message.body), fingerprint(message.body), message.body, {}};
   };
-  std::mutex dying;  // one at a time, so that each costs a life
+  std::mutex dying;  // one charge at a time, so that each death costs a life
   const auto charge = [&](Attempt&, const std::string& order) {
+    const std::lock_guard lock(dying);
     ledger.add(order);
     if (std::stoi(order) % deadly == 0) {
-      const std::lock_guard lock(dying);
       const int first = ::open((books / ("died-" + order)).c_str(), O_CREAT | O_EXCL | O_CLOEXEC, 0644);
       if (first >= 0) ::kill(::getpid(), SIGKILL);
     }
