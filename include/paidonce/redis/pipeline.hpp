@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include <paidonce/errors.hpp>
 #include <paidonce/redis/connection.hpp>
 #include <paidonce/redis/nodes.hpp>
 #include <paidonce/redis/reply.hpp>
@@ -15,15 +16,19 @@ namespace paidonce::inline v1::detail {
 
 /// A command that owns its words, and the answer to it.
 struct RedisCommand {
+  /// What becomes of it where a node has only some keys of the slot yet, which moves there.
+  enum class InPart : std::uint8_t { run, refuse };
+
   std::uint16_t slot = 0;
   std::vector<std::string> words = {};
+  InPart in_part = InPart::run;
   std::optional<RedisReply> answer = {};  ///< errors of the server included
 
   void view(std::vector<std::string_view>& views) const { views.assign(words.begin(), words.end()); }
 };
 
 /// Fills in all answers. What is executed twice must do no harm: a node may be lost in the middle. Throws as
-/// `RedisNodes::route`.
+/// `RedisNodes::route`, and `store_unavailable` for what is refused in part.
 inline void run_all(RedisNodes& nodes, std::vector<RedisCommand>& commands, RedisDeadline deadline) {
   std::vector<std::string_view> words;
   std::vector<RedisCommand*> left, of_node;
@@ -63,6 +68,9 @@ inline void run_all(RedisNodes& nodes, std::vector<RedisCommand>& commands, Redi
       each->answer = nodes.route(
           each->slot, deadline,
           [&](RedisNode&, RedisConnection& connection, RedisNodes::Asking asking) {
+            if (asking == RedisNodes::Asking::yes && each->in_part == RedisCommand::InPart::refuse)
+              throw Error(errc::store_unavailable,
+                          "the cluster moves these keys at the moment: try again when it has");
             return RedisNodes::exchange(connection, asking, words, deadline);
           },
           from);

@@ -203,7 +203,8 @@ inline std::size_t erase_expired(RedisNodes& nodes, RedisStoreShared& shared, Ti
       const RedisTag& names = shared.tags[each.tag];
       commands.push_back({names.slot,
                           {"EVAL", std::string(redis_erase_script), "2", names.done, names.swept, score,
-                           std::to_string(count), names.records, low, high}});
+                           std::to_string(count), names.records, low, high},
+                          RedisCommand::InPart::refuse});  // what is not there has not gone
       asked += count;
       most.push_back(count);
     }
