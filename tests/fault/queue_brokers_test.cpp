@@ -926,6 +926,9 @@ TEST_CASE("A queue tells what is wrong with how it is opened, and not its URI", 
   CHECK(refused([] { RabbitQueue queue("amqp:/secret"); }).find("amqp://") != std::string::npos);
   CHECK(refused([] { RabbitQueue queue("amqps://u:secret@localhost"); }).find("TLS") != std::string::npos);
   refused([] { RabbitQueue queue("amqp://localhost", {.queue = "a b"}); });
+  for (const char* const uri : {"amqp://localhost", "amqp://localhost:5672/", "amqp://localhost/%2f"})
+    CHECK(detail::rabbit_address(uri, {}).vhost == "/");
+  CHECK(detail::rabbit_address("amqp://localhost/shop", {}).vhost == "shop");
   refused([] { RabbitQueue queue("amqp://localhost", {.partitions = 0}); });
   refused([] { RedisStream queue("redis://localhost", {.stream = "{tag}"}); });
   refused([] { RedisStream queue("redis://localhost", {.lease = Duration(1)}); });

@@ -34,7 +34,9 @@ struct RabbitAddress {
 };
 
 /// Reads `amqp://[user:password@]host[:port][/vhost]`, and `amqps://` where the options have a `connect`.
-/// Throws `invalid_options`, and never repeats the URI.
+/// Throws `invalid_options`, and never repeats the URI. A "/" with nothing behind it stands for the default
+/// virtual host, which is called "/"; the specification has it stand for one whose name is empty.
+/// https://www.rabbitmq.com/docs/uri-spec
 inline RabbitAddress rabbit_address(std::string_view uri, const RabbitOptions& options) {
   std::string text(uri);  // is cut into pieces
   amqp_connection_info parsed{};
@@ -44,12 +46,13 @@ inline RabbitAddress rabbit_address(std::string_view uri, const RabbitOptions& o
   if (parsed.ssl && !options.connect)
     throw Error(errc::invalid_options,
                 "an amqps:// URI needs RabbitOptions::connect, a function that opens connections over TLS");
-  return {parsed.host, parsed.user, parsed.password, parsed.vhost, parsed.port};
+  const std::string vhost = *parsed.vhost == '\0' ? "/" : parsed.vhost;
+  return {parsed.host, parsed.user, parsed.password, vhost, parsed.port};
 }
 
 /// A broker out of reach, a connection that broke, or one that the broker has closed.
 inline Error rabbit_outage() {
-  return Error(errc::store_unavailable, "the broker is out of reach, or has closed the connection");
+  return Error(errc::store_unavailable, "the queue's broker is out of reach, or has closed the connection");
 }
 
 inline amqp_bytes_t rabbit_bytes(std::string_view text) noexcept {
@@ -73,15 +76,16 @@ inline Error rabbit_refusal(int code) {
   switch (code) {
     case AMQP_ACCESS_REFUSED:
     case AMQP_NOT_ALLOWED:
-      return Error(errc::invalid_options,
-                   "the broker does not let this user do that: check user, password, virtual host and "
-                   "permissions" +
-                       told);
+      return Error(
+          errc::invalid_options,
+          "the queue's broker does not let this user do that: check user, password, virtual host and "
+          "permissions" +
+              told);
     case AMQP_PRECONDITION_FAILED:
       return Error(errc::invalid_options, "a queue is there with other arguments" + told);
     case AMQP_RESOURCE_LOCKED:
       return Error(errc::invalid_options, "a queue is another connection's own" + told);
-    default: return Error(errc::store_unavailable, "the broker has closed the connection" + told);
+    default: return Error(errc::store_unavailable, "the queue's broker has closed the connection" + told);
   }
 }
 

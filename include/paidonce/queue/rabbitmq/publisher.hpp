@@ -59,9 +59,10 @@ class RabbitPublisher final : private RabbitWork {
                           (down_since_ ? std::min(asked, *down_since_) : asked) + options_.connect_timeout);
     if (sending->state == State::waiting) {
       std::erase(waiting_, sending);
-      throw failure_ ? *failure_
-                     : Error(errc::store_unavailable,
-                             "no connection to the broker was made in time: the message was not sent");
+      throw failure_
+          ? *failure_
+          : Error(errc::store_unavailable,
+                  "no connection to the queue's broker was made in time: the message was not sent");
     }
     const auto until = std::chrono::steady_clock::now() + options_.reply_timeout;
     changed_.wait_until(lock, until, [&] { return sending->state != State::sent; });
@@ -73,10 +74,11 @@ class RabbitPublisher final : private RabbitWork {
             "the queue was deleted: the message was not taken, and none is until somebody connects and "
             "declares it");
       case State::refused:
-        throw Error(errc::store_unavailable, "the broker has refused the message: it is full, or in trouble");
+        throw Error(errc::store_unavailable,
+                    "the queue's broker has refused the message: it is full, or in trouble");
       default:
         throw Error(errc::store_unavailable,
-                    "the broker did not confirm the message; what became of it is not known");
+                    "the queue's broker did not confirm the message; what became of it is not known");
     }
   }
 
