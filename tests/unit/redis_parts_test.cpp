@@ -185,8 +185,8 @@ TEST_CASE("a URI of Redis is read in all its forms", "[redis][uri]") {
   CHECK(thrown_by([] { redis_address("redis://ann@host", {}); }) == errc::invalid_options);
   for (const char* const bad :
        {"", "http://host", "redis://", "redis://host:0", "redis://host:70000", "redis://host:x",
-        "redis://host/x", "redis://host/-1", "redis://user:@host", "redis://[::1", "redis://a,",
-        "redis+unix://x", "redis+unix:///x?y=1", "redis://ho%zzst"}) {
+        "redis://host/x", "redis://host/-1", "redis://@host", "redis://user:@host", "redis://[::1",
+        "redis://a,", "redis+unix://x", "redis+unix:///x?y=1", "redis://ho%zzst"}) {
     INFO(bad);
     CHECK(thrown_by([&] { RedisUri(bad).read(); }) == errc::invalid_options);
   }

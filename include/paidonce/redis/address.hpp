@@ -20,7 +20,7 @@ struct RedisAddress {
   bool tls = false;
 };
 
-/// Reads `redis://[user[:password]@]host[:port][,host[:port]...][/database]`, `rediss://…` for TLS, and
+/// Reads `redis://[[user][:password]@]host[:port][,host[:port]...][/database]`, `rediss://…` for TLS, and
 /// `redis+unix:///path[?db=n]`. Names and passwords may be percent-encoded; an IPv6 address stands in
 /// brackets. Pure; throws `invalid_options`, and never repeats the URI, which may hold a password.
 class RedisUri {
@@ -77,6 +77,7 @@ class RedisUri {
     rest_.remove_prefix(at + 1);
     const std::size_t colon = both.find(':');
     address.user = decoded(both.substr(0, colon));
+    if (both.empty()) bad("has neither user nor password before its @");
     if (colon == both.npos) return;
     address.password = decoded(both.substr(colon + 1));
     if (address.password.empty()) bad("has an empty password");

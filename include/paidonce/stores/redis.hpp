@@ -57,8 +57,8 @@ class RedisStore {
  public:
   /// Connects, and looks whether the server, or each master of the cluster, can be trusted.
   ///
-  /// `uri` is `redis://[user[:password]@]host[:port][,host[:port]...][/database]`, several hosts being those
-  /// of one cluster, `rediss://…` with `RedisOptions::connect`, or `redis+unix:///path`. Throws
+  /// `uri` is `redis://[[user][:password]@]host[:port][,host[:port]...][/database]`, several hosts being
+  /// those of one cluster, `rediss://…` with `RedisOptions::connect`, or `redis+unix:///path`. Throws
   /// `store_unavailable`, also for a replica; `unsafe_config`; `unsupported_format` for a server older than
   /// Redis 6; `invalid_options`.
   explicit RedisStore(std::string_view uri, RedisStoreOptions options = {})
