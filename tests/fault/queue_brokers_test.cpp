@@ -947,6 +947,10 @@ TEST_CASE("A queue tells what is wrong with how it is opened, and not its URI", 
   } catch (const Error& error) {
     CHECK(error.code() == errc::invalid_key);
   }
+  RedisStreamOptions nowhere;
+  nowhere.connection.reply_timeout = Duration(100);
+  CHECK_THROWS_WITH(RedisStream("redis://127.0.0.1:1", nowhere).put("k", "1"),
+                    support::contains("the queue's broker"));
   const std::size_t at = rabbit.uri.find("://") + 3, end = rabbit.uri.find('@');
   REQUIRE(end != std::string::npos);
   rabbit.uri.replace(at, end - at, "guest:secret");

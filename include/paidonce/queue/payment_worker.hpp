@@ -190,7 +190,7 @@ class PaymentWorker {
 
   [[gnu::cold]] void broker_failed(std::uint32_t in_row, const char* why) {
     tally_.add(&Stats::broker_errors);
-    if (in_row >= options_.alert_after) broker_.raise(clock_, {"the queue's broker does not answer: ", why});
+    if (in_row >= options_.alert_after) broker_.raise(clock_, {"calls to the queue fail: ", why});
   }
 
   detail::Decision handle(Message& message, Stop& stop, Mine& mine) {

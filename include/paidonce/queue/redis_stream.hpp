@@ -62,16 +62,22 @@ class RedisStream {
         : options(std::move(given)), client(uri, detail::checked(options).connection) {}
 
     std::string put(std::string_view key, std::string_view body) {
+      client.check_process();
       std::call_once(counted, [&] {
         const std::string written = "{" + options.stream + "}:partitions";
-        client.run(written, {"SET", written, std::to_string(options.partitions), "NX"}).expect_done();
-        const detail::RedisReply reply = client.run(written, {"GET", written});
-        detail::check_stream_partitions(reply.expect_done().text(), options);
+        const std::string count = detail::ask_queue([&] {
+          client.run(written, {"SET", written, std::to_string(options.partitions), "NX"}).expect_done();
+          const detail::RedisReply reply = client.run(written, {"GET", written});
+          return std::string(reply.expect_done().text());
+        });
+        detail::check_stream_partitions(count, options);
       });
       const std::string partition = std::to_string(detail::partition_of(key, options.partitions));
       const std::string stream = "{" + options.stream + ":" + partition + "}";
-      const detail::RedisReply reply = client.run(stream, {"XADD", stream, "*", "key", key, "body", body});
-      return partition + "/" + std::string(reply.expect_done().text());
+      return detail::ask_queue([&] {
+        const detail::RedisReply reply = client.run(stream, {"XADD", stream, "*", "key", key, "body", body});
+        return partition + "/" + std::string(reply.expect_done().text());
+      });
     }
 
     detail::StreamConsumer& consumer() {

@@ -24,11 +24,23 @@
 #include <paidonce/queue/redis_stream/options.hpp>
 #include <paidonce/queue/redis_stream/scripts.hpp>
 #include <paidonce/redis/client.hpp>
+#include <paidonce/redis/failure.hpp>
 #include <paidonce/retry/backoff.hpp>
 #include <paidonce/retry/system_random.hpp>
 #include <paidonce/uuid.hpp>
 
 namespace paidonce::inline v1::detail {
+
+/// An error says of which server it is: the payments may be in another Redis.
+inline Error of_queue(const Error& failure) {
+  return Error(static_cast<errc>(failure.code().value()), "the queue's broker: " + redis_text_of(failure));
+}
+template <class Ask>
+decltype(auto) ask_queue(Ask&& ask) try {
+  return ask();
+} catch (const Error& failure) {
+  throw of_queue(failure);
+}
 
 /// Thread-safe. Uses the client and the options, which outlive it.
 class StreamConsumer {
@@ -117,7 +129,7 @@ class StreamConsumer {
       return;
     }
     try {
-      tell(*part, id);
+      ask_queue([&] { tell(*part, id); });
     } catch (...) {
       inbox_.update([&](Held& held, Duration now) {
         Message again = message;
@@ -180,7 +192,7 @@ class StreamConsumer {
       step();
     } catch (const Error& failure) {
       failed_ = true;
-      inbox_.fails(failure);
+      inbox_.fails(of_queue(failure));
     } catch (const std::exception&) {  // out of memory
       failed_ = true;
       inbox_.fails(Error(errc::store_unavailable, "messages could not be fetched for want of memory"));
