@@ -948,7 +948,7 @@ TEST_CASE("A queue tells what is wrong with how it is opened, and not its URI", 
     CHECK(error.code() == errc::invalid_key);
   }
   RedisStreamOptions nowhere;
-  nowhere.connection.reply_timeout = Duration(100);
+  nowhere.connection.connect_timeout = nowhere.connection.reply_timeout = Duration(100);
   CHECK_THROWS_WITH(RedisStream("redis://127.0.0.1:1", nowhere).put("k", "1"),
                     support::contains("the queue's broker"));
   const std::size_t at = rabbit.uri.find("://") + 3, end = rabbit.uri.find('@');
