@@ -4,15 +4,12 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <utility>
-#include <vector>
 
+#include <paidonce/detail/connection_pool.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/redis/address.hpp>
 #include <paidonce/redis/connecting.hpp>
@@ -117,60 +114,12 @@ class RedisConnector {
   std::atomic<std::uint64_t> opened_{0}, trust_{0};
 };
 
-/// A bounded number of connections that callers share, one at a time. Thread-safe; outlives its leases.
-class RedisPool {
- public:
+/// Connections to one server that single commands share.
+struct RedisPool : ConnectionPool<RedisConnector, RedisSlot> {
   RedisPool(RedisConnector& connector, const RedisOptions& options)
-      : connector_(connector), acquire_timeout_(options.acquire_timeout), idle_(options.connections) {}
-
-  /// The use of one connection, until it is destroyed.
-  class Lease {
-   public:
-    explicit Lease(RedisPool& pool) : pool_(pool), slot_(pool.take()) {}
-    Lease(const Lease&) = delete;
-    Lease& operator=(const Lease&) = delete;
-    ~Lease() { pool_.give_back(std::move(slot_)); }
-
-    /// Throws as RedisConnector::ready.
-    RedisConnection& ready() { return pool_.connector_.ready(slot_); }
-    RedisConnection& ready_or_out() { return pool_.connector_.ready_or_out(slot_); }
-
-   private:
-    RedisPool& pool_;
-    RedisSlot slot_;
-  };
-
- private:
-  /// The one used last, which is the most likely to be alive; throws `store_busy`.
-  RedisSlot take() {
-    std::unique_lock lock(mutex_);
-    if (!returned_.wait_for(lock, acquire_timeout_, [&] { return !idle_.empty(); }))
-      throw Error(
-          errc::store_busy,
-          "all RedisOptions::connections are in use, for longer than acquire_timeout: allow for more");
-    RedisSlot slot = std::move(idle_.back());
-    idle_.pop_back();
-    return slot;
-  }
-
-  void give_back(RedisSlot&& slot) noexcept {
-    if (slot.connection && !slot.connection->usable()) slot.connection.reset();
-    slot.used = std::chrono::steady_clock::now();
-    {
-      const std::lock_guard lock(mutex_);
-      if (slot.connection)
-        idle_.push_back(std::move(slot));  // has room: there were as many from the start
-      else
-        idle_.insert(idle_.begin(), std::move(slot));
-    }
-    returned_.notify_one();
-  }
-
-  RedisConnector& connector_;
-  const Duration acquire_timeout_;
-  std::mutex mutex_;
-  std::condition_variable returned_;
-  std::vector<RedisSlot> idle_;  // empty slots first
+      : ConnectionPool(
+            connector, options.connections, options.acquire_timeout,
+            "all RedisOptions::connections are in use, for longer than acquire_timeout: allow for more") {}
 };
 
 }  // namespace paidonce::inline v1::detail
