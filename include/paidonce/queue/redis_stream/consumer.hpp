@@ -21,26 +21,15 @@
 #include <paidonce/detail/background_thread.hpp>
 #include <paidonce/errors.hpp>
 #include <paidonce/queue/inbox.hpp>
+#include <paidonce/queue/redis_stream/broker_error.hpp>
 #include <paidonce/queue/redis_stream/options.hpp>
 #include <paidonce/queue/redis_stream/scripts.hpp>
 #include <paidonce/redis/client.hpp>
-#include <paidonce/redis/failure.hpp>
 #include <paidonce/retry/backoff.hpp>
 #include <paidonce/retry/system_random.hpp>
 #include <paidonce/uuid.hpp>
 
 namespace paidonce::inline v1::detail {
-
-/// An error says of which server it is: the payments may be in another Redis.
-inline Error of_queue(const Error& failure) {
-  return Error(static_cast<errc>(failure.code().value()), "the queue's broker: " + redis_text_of(failure));
-}
-template <class Ask>
-decltype(auto) ask_queue(Ask&& ask) try {
-  return ask();
-} catch (const Error& failure) {
-  throw of_queue(failure);
-}
 
 /// Thread-safe. Uses the client and the options, which outlive it.
 class StreamConsumer {
