@@ -172,7 +172,7 @@ TEST_CASE("those that wait while a batch runs share the next one", "[combiner]")
 }
 
 TEST_CASE("a second lane is for what does not fit into the next batch of the first", "[combiner]") {
-  detail::Combiner<Add> combiner(2, 2, std::chrono::hours(1));
+  detail::Combiner<Add> combiner(2, 2, detail::LaneSharing::full_batches, std::chrono::hours(1));
   Gate gate;
   std::thread first([&] {
     Add add("first");
@@ -193,6 +193,43 @@ TEST_CASE("a second lane is for what does not fit into the next batch of the fir
   CHECK(a.sum == 12);
   CHECK(b.sum == 12);
   CHECK(so_far.batches == 2);
+}
+
+TEST_CASE("lanes that share evenly take half of the callers each", "[combiner]") {
+  detail::Combiner<Add> combiner(2, 8, detail::LaneSharing::evenly, std::chrono::hours(1));
+  Gate gates[2];
+  std::atomic<std::size_t> lanes_used{0};
+  std::vector<std::thread> held;
+  for (Gate& gate : gates) {  // the second does not wait for the first
+    held.emplace_back([&] {
+      Add add(&gate == gates ? "first" : "second");
+      combiner.run(add, [&](Batch batch, std::size_t lane) {
+        if (batch.size() == 1) lanes_used += lane + 1;
+        gate.pass();
+      });
+    });
+    gate.await(1);
+  }
+  CHECK(lanes_used == 3);
+  std::atomic<int> largest{0}, done{0};
+  std::vector<std::thread> threads;
+  for (const char* key : {"a", "b", "c", "d", "e"})
+    threads.emplace_back([&, key] {
+      Add add(key);
+      combiner.run(add, [&](Batch batch, std::size_t) {
+        for (int seen = largest; seen < static_cast<int>(batch.size()); seen = largest)
+          if (largest.compare_exchange_weak(seen, static_cast<int>(batch.size()))) break;
+        for (Add* const each : batch) each->sum = 1;
+      });
+      done += add.sum;
+    });
+  while (combiner.queued() < 5) std::this_thread::yield();
+  gates[1].open();  // six callers are left then, five of them in the queue
+  for (std::thread& thread : threads) thread.join();
+  CHECK(done == 5);
+  CHECK(largest == 3);
+  gates[0].open();
+  for (std::thread& thread : held) thread.join();
 }
 
 TEST_CASE("a lane that hangs keeps nobody waiting who comes later", "[combiner]") {

@@ -42,16 +42,22 @@ class CombinedOperation {
   Told told_;                          // of its own: nobody is woken for others
 };
 
+/// Which callers a further lane is for, beside one that is busy.
+enum class LaneSharing : std::uint8_t {
+  full_batches,  ///< those who do not fit into a batch: where a batch is a commit, a second one costs another
+  evenly,        ///< its part of all: while the server works for one lane, the others send and are answered
+};
+
 /// `Operation` derives from `CombinedOperation`. Thread-safe; outlives all calls.
 template <class Operation>
 class Combiner {
  public:
-  /// Up to `lanes` batches at once, of at most `most` operations each; both at least 1. A second one runs
-  /// beside the first where `most` operations wait, or the first hangs. Nothing is allocated after this.
-  /// A lane hangs from `hanging` on: batches take a tenth of the default, and commits on a slow disk a half.
-  Combiner(std::size_t lanes, std::size_t most,
+  /// Up to `lanes` batches at once, of at most `most` operations each; both at least 1. Nothing is allocated
+  /// after this. A lane that hangs keeps nobody waiting, however lanes are shared; it does from `hanging` on:
+  /// batches take a tenth of the default, and commits on a slow disk a half.
+  Combiner(std::size_t lanes, std::size_t most, LaneSharing sharing = LaneSharing::full_batches,
            std::chrono::milliseconds hanging = std::chrono::milliseconds(20))
-      : most_(most), hanging_(hanging), lanes_(lanes) {
+      : most_(most), sharing_(sharing), hanging_(hanging), lanes_(lanes) {
     free_lanes_.reserve(lanes);
     for (std::size_t lane = lanes; lane-- > 0;) {
       free_lanes_.push_back(lane);
@@ -100,6 +106,7 @@ class Combiner {
   /// Queues it otherwise.
   bool leads_at_once(Operation& operation) noexcept {
     const std::lock_guard hold(mutex_);
+    ++callers_;
     if (worth_a_lane(queued() + 1)) {
       give_lane(operation);
       return true;
@@ -132,15 +139,21 @@ class Combiner {
     return true;
   }
 
-  /// Under the mutex. Two lanes that share what would fit into one batch commit twice for the same, and were
-  /// measured to be two thirds as fast: a further one is for what does not fit, or where all others hang.
+  /// Under the mutex. Two commits for what would fit into one were measured to be two thirds as fast; two
+  /// batches in flight to a server that commits for all, up to twice as fast as one.
   bool worth_a_lane(std::size_t waiting) const noexcept {
     if (free_lanes_.empty()) return false;
-    if (free_lanes_.size() == lanes_.size() || waiting >= most_) return true;
+    if (free_lanes_.size() == lanes_.size() || waiting >= fair_batch()) return true;
     const Steady::time_point long_ago = Steady::now() - hanging_;
     for (const Lane& lane : lanes_)
       if (lane.busy && lane.since > long_ago) return false;
     return true;
+  }
+
+  /// Likewise. How many operations a lane should take, where there are so many.
+  std::size_t fair_batch() const noexcept {
+    if (sharing_ == LaneSharing::full_batches) return most_;
+    return std::min(most_, (callers_ + lanes_.size() - 1) / lanes_.size());
   }
 
   /// Likewise.
@@ -184,7 +197,8 @@ class Combiner {
     batch.assign(1, &own);
     CombinedOperation** at = &first_;
     CombinedOperation* stays = nullptr;  // the last one that does
-    while (*at && batch.size() < most_) {
+    const std::size_t most = fair_batch();
+    while (*at && batch.size() < most) {
       Operation* const each = static_cast<Operation*>(*at);
       const auto place = std::lower_bound(batch.begin(), batch.end(), each,
                                           [](const auto* a, const auto* b) { return a->key < b->key; });
@@ -214,6 +228,7 @@ class Combiner {
       const std::lock_guard hold(mutex_);
       lanes_[own.lane_].busy = false;
       free_lanes_.push_back(own.lane_);
+      callers_ -= batch.size();
       if (first_ && worth_a_lane(queued())) {
         next_leader = first_;
         first_ = first_->next_;
@@ -230,10 +245,12 @@ class Combiner {
   }
 
   const std::size_t most_;
+  const LaneSharing sharing_;
   const std::chrono::milliseconds hanging_;
   std::mutex mutex_;
   CombinedOperation* first_ = nullptr;   // queued
   CombinedOperation* newest_ = nullptr;  // of these, where there are any
+  std::size_t callers_ = 0;              // that wait, queued or in a batch
   std::vector<std::size_t> free_lanes_;
   std::vector<Lane> lanes_;
   std::atomic<std::size_t> queued_{0};

@@ -60,7 +60,7 @@ class RedisStoreNode : public RedisNode {
       : RedisNode(std::move(endpoint), address, shared.options.connection,
                   [this](RedisConnection& connection) { inspect(connection); }),
         shared_(shared),
-        combiner_(shared.options.lanes, shared.options.max_batch),
+        combiner_(shared.options.lanes, shared.options.max_batch, LaneSharing::evenly),
         lanes_(shared.options.lanes) {}
 
   /// Has an operation done, together with others. It has an answer then, or is `unsent`, where the server is

@@ -27,8 +27,8 @@ struct RedisStoreOptions {
   /// What all keys begin with, in braces together with the number of a tag: 1 to 64 bytes, no braces among
   /// them, none below a space.
   std::string prefix = "paidonce";
-  /// Batches of operations under way at once to each server, a connection each: one after the other, where
-  /// what waits does not fit into a batch, or those before it hang.
+  /// Batches of operations under way at once to each server, a connection each. Whoever calls at the same
+  /// time is shared out evenly among them: the server works for one while others send and are answered.
   std::size_t lanes = 2;
   /// Operations in a batch at most. 1 combines nothing.
   std::size_t max_batch = 64;
