@@ -70,6 +70,9 @@ class Payment {
   /// error.
   bool began() const noexcept { return began_; }
 
+  /// Whether `Ask::find` is the look that comes before the lock.
+  bool looks_before_lock() const noexcept { return step_ == Step::look; }
+
   /// Whether the answer to what it asks needs the time, although there is no record in it.
   bool minds_time() const noexcept {
     switch (step_) {

@@ -19,6 +19,8 @@
 // | `transact(fn)`             | refinement: runs `fn(Transaction&)` once; commits when it returns, rolls |
 // |                            | back when it throws                                                      |
 // | `local_find`               | `static constexpr bool`: reading first is cheap here                     |
+// | `find_here(key, print)`    | refinement: the completed record of a request with that fingerprint, if  |
+// |                            | it is known without asking anybody; `nullopt`: unknown                   |
 //
 // All of them may be called from any number of threads.
 
@@ -29,6 +31,7 @@
 #include <type_traits>
 #include <vector>
 
+#include <paidonce/fingerprint.hpp>
 #include <paidonce/key.hpp>
 #include <paidonce/record.hpp>
 #include <paidonce/time.hpp>
@@ -99,6 +102,23 @@ template <class S>
 concept HolderAwareStore = Store<S> && requires(S& store, const IdempotencyKey& key, const Record& record) {
   { store.holder_gone(key, record) } -> std::same_as<bool>;
 };
+
+/// A store that knows some completed records by itself: duplicates of these wait for no lock and ask nobody.
+template <class S>
+concept RememberingStore = Store<S> &&
+    requires(S& store, const IdempotencyKey& key, const Fingerprint& fingerprint) {
+  { store.find_here(key, fingerprint) } -> std::same_as<std::optional<Record>>;
+};
+
+namespace detail {
+
+/// Whether what it knows is asked for before the lock: where reading is cheap, reading is asked for anyway.
+template <class S>
+constexpr bool asks_nobody_first() {
+  return RememberingStore<std::remove_reference_t<S>> && !has_local_find<S>();
+}
+
+}  // namespace detail
 
 /// A store that commits records together with other rows. The transaction itself models `Store`.
 template <class S>

@@ -164,6 +164,42 @@ TEST_CASE("a guard replays what was completed without a call of the store", "[me
   CHECK(guard.execute(key, asked, pay).replayed());
 }
 
+TEST_CASE("a duplicate of what is remembered waits for no lock, one of another request does",
+          "[memory][cached]") {
+  struct CountingLock {
+    using Hold = KeyedMutex::Hold;
+    std::optional<Hold> acquire(const IdempotencyKey& key, Duration wait) {
+      ++acquired;
+      return below.acquire(key, wait);
+    }
+    KeyedMutex below = {};
+    int acquired = 0;
+  };
+  World world;
+  CountingLock lock;
+  IdempotencyGuard guard(world.store, lock, world.clock);
+  const auto pay = [] { return std::string("receipt"); };
+  REQUIRE(guard.execute(key, asked, pay).succeeded());
+  CHECK(lock.acquired == 1);
+  CHECK(guard.execute(key, asked, pay).replayed());
+  CHECK(lock.acquired == 1);
+  CHECK(world.remote.calls() == 2);
+  CHECK(guard.execute(key, fingerprint("order-1", 451), pay).status() == Status::key_reused);
+  CHECK(lock.acquired == 2);
+  CHECK(world.remote.inserts == 2);
+}
+
+TEST_CASE("who asks about a payment that is not remembered is told by the store", "[memory][cached]") {
+  World world;
+  IdempotencyGuard guard{world.store, KeyedMutex(), world.clock};
+  const auto nobody_knows = []() -> PaymentResult<std::string> { return in_doubt("no answer"); };
+  REQUIRE(guard.execute(key, asked, nobody_knows).status() == Status::in_doubt);
+  const auto settled = [](const Record&) -> PaymentResult<std::string> {
+    return succeeded(std::string("r"));
+  };
+  CHECK(guard.reconcile<std::string>(key, settled).succeeded());
+}
+
 TEST_CASE("an insert of another request is the store's to answer", "[memory][cached]") {
   World world;
   world.store_remotely(State::succeeded, 7);

@@ -38,6 +38,7 @@ class IdempotencyGuard<S, L, C, O>::OneCall {
   class RunningAttempt;
 
   void find();
+  std::optional<Record> look();
   std::optional<Hold> lock();
   [[gnu::cold]] std::optional<Hold> wait_for_lock();
   void insert();
@@ -147,7 +148,7 @@ template <Store S, Lock L, Clock C, Observer O>
 void IdempotencyGuard<S, L, C, O>::OneCall::find() {
   std::optional<Record> there;
   try {
-    there = guard_.store_.find(call_.key);
+    there = look();
   } catch (const detail::ForcedUnwind&) {
     throw;
   } catch (...) {
@@ -156,6 +157,14 @@ void IdempotencyGuard<S, L, C, O>::OneCall::find() {
   const protocol::Holder holder = holder_of(there);
   const Timestamp time = now_if_needed(there.has_value());
   payment_.found(std::move(there), time, holder);
+}
+
+/// What a store knows by itself is asked once, before the lock; what it does not know, the insert tells.
+template <Store S, Lock L, Clock C, Observer O>
+std::optional<Record> IdempotencyGuard<S, L, C, O>::OneCall::look() {
+  if constexpr (detail::asks_nobody_first<S>())
+    if (payment_.looks_before_lock()) return guard_.store_.find_here(call_.key, *terms_.fingerprint);
+  return guard_.store_.find(call_.key);
 }
 
 template <Store S, Lock L, Clock C, Observer O>
@@ -352,7 +361,9 @@ flow::Terms IdempotencyGuard<S, L, C, O>::terms_of(const Call& call, const detai
   terms.retention = timing.retention;
   terms.wait = timing.wait;
   terms.doubt_rule = {call.means, options_.provider_remembers};
-  terms.first_look = detail::has_local_find<S>() ? flow::FirstLook::before_lock : flow::FirstLook::under_lock;
+  const bool looks_first =
+      detail::has_local_find<S>() || (detail::asks_nobody_first<S>() && call.purpose == flow::Purpose::pay);
+  terms.first_look = looks_first ? flow::FirstLook::before_lock : flow::FirstLook::under_lock;
   if (call.purpose == flow::Purpose::pay) terms.attempt_id = detail::random_u64();
   terms.only_attempt = call.attempt_id;
   if (const CallOptions* own = call.options) {

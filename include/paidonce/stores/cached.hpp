@@ -92,9 +92,15 @@ class CachedStore {
   }
 
   /// A record that is kept answers only a request with its fingerprint; the store decides about others.
+  std::optional<Record> find_here(const IdempotencyKey& key, const Fingerprint& fingerprint) {
+    std::optional<Record> kept = cache_->find(key, clock_.now());
+    if (kept && !(fingerprint == kept->fingerprint)) kept.reset();
+    return kept;
+  }
+
   std::optional<Record> insert(const IdempotencyKey& key, const Record& record) {
-    std::optional<Record> there = cache_->find(key, clock_.now());
-    if (there && record.fingerprint == there->fingerprint) return there;
+    std::optional<Record> there = find_here(key, record.fingerprint);
+    if (there) return there;
     const Seen seen = cache_->seen(key);
     try {
       there = store_.insert(key, record);
