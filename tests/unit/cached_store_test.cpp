@@ -168,9 +168,9 @@ TEST_CASE("a duplicate of what is remembered waits for no lock, one of another r
           "[memory][cached]") {
   struct CountingLock {
     using Hold = KeyedMutex::Hold;
-    std::optional<Hold> acquire(const IdempotencyKey& key, Duration wait) {
+    std::optional<Hold> acquire(const IdempotencyKey& which, Duration wait) {
       ++acquired;
-      return below.acquire(key, wait);
+      return below.acquire(which, wait);
     }
     KeyedMutex below = {};
     int acquired = 0;
