@@ -144,13 +144,13 @@ class RedisNodes {
     for (;;) {
       RedisNode& node = from.verdict == RedisVerdict::ask ? at(from.to) : of(slot);
       const Asking asking = from.verdict == RedisVerdict::ask ? Asking::yes : Asking::no;
-      RedisPool::Lease lease(node.pool);
+      std::optional<RedisPool::Lease> lease(std::in_place, node.pool);
       RedisConnection* connection = nullptr;
       if (single_.load(std::memory_order_relaxed)) {
-        connection = &lease.ready();
+        connection = &lease->ready();
       } else {
         try {
-          connection = &lease.ready_or_out();
+          connection = &lease->ready_or_out();
         } catch (const RedisOutage&) {
           refresh();  // somebody may have taken over
           from = {};
@@ -163,6 +163,7 @@ class RedisNodes {
       from = redirect(slot, answer, node.connector.endpoint());
       if (from.verdict == RedisVerdict::refuse || std::chrono::steady_clock::now() + pause >= deadline)
         return answer;
+      lease.reset();  // others need it meanwhile
       if (from.verdict == RedisVerdict::repeat || pause > Duration(8)) std::this_thread::sleep_for(pause);
       pause = std::min(pause * 2, Duration(100));
     }
