@@ -139,7 +139,8 @@ inline RedisAddress redis_address(std::string_view uri, const RedisOptions& opti
   }
   if (!address.user.empty() && address.password.empty())
     throw Error(errc::invalid_options,
-                "the URI of Redis has a user, and neither it nor RedisOptions has a password");
+                "the URI of Redis has a user, and no password is given: write user:password@host, or set "
+                "RedisOptions::password (in the environment of paidonce_admin: REDISCLI_AUTH)");
   if (address.tls && !options.connect)
     throw Error(errc::invalid_options,
                 "a rediss:// URI needs RedisOptions::connect, a function that opens connections over TLS");
