@@ -37,6 +37,27 @@ or the port nlohmann-json; Conan: the option paidonce/*:with_json=True, or the p
 nlohmann_json_ROOT to where it is." PARENT_SCOPE)
     endif()
 
+  elseif(component STREQUAL "httplib")
+    if(NOT TARGET httplib::httplib)
+      find_package(httplib CONFIG QUIET ${ARGN})
+    endif()
+    # Debian's is a compiled library, whose macros must be the same everywhere: pkg-config knows them.
+    if(NOT TARGET httplib::httplib)
+      find_package(PkgConfig QUIET)
+      if(PkgConfig_FOUND)
+        pkg_check_modules(paidonce_httplib QUIET IMPORTED_TARGET ${ARGN} cpp-httplib>=0.11)
+      endif()
+      if(TARGET PkgConfig::paidonce_httplib)
+        add_library(httplib::httplib ALIAS PkgConfig::paidonce_httplib)
+      endif()
+    endif()
+    if(NOT TARGET httplib::httplib)
+      set(${problem} "paidonce's component httplib needs cpp-httplib 0.11 or newer. Any of these brings it: the Debian \
+packages libcpp-httplib-dev, libssl-dev and pkg-config (apt-get install libcpp-httplib-dev libssl-dev pkg-config); vcpkg: \
+the feature \"httplib\" of the port paidonce, or the port cpp-httplib; Conan: the option paidonce/*:with_httplib=True, or \
+the package cpp-httplib; or set httplib_ROOT to where it is." PARENT_SCOPE)
+    endif()
+
   elseif(component STREQUAL "sqlite")
     if(NOT TARGET SQLite::SQLite3 AND NOT TARGET SQLite3::SQLite3)
       find_package(SQLite3 3.35 QUIET ${ARGN})

@@ -35,5 +35,5 @@ paidonce::Duration retention_of(const StoreReader& store, const std::string* sco
 
 }  // namespace paidonce_admin
 
-extern template class paidonce::IdempotencyGuard<paidonce_admin::OpenStore&, paidonce::KeyedMutex,
-                                                 paidonce_admin::StoreClock>;
+extern template class paidonce::IdempotencyGuard<common::OpenStore&, paidonce::KeyedMutex,
+                                                 common::StoreClock>;

@@ -2,5 +2,4 @@
 
 #include "changes.hpp"
 
-template class paidonce::IdempotencyGuard<paidonce_admin::OpenStore&, paidonce::KeyedMutex,
-                                          paidonce_admin::StoreClock>;
+template class paidonce::IdempotencyGuard<common::OpenStore&, paidonce::KeyedMutex, common::StoreClock>;

@@ -20,6 +20,10 @@
 
 namespace paidonce_admin {
 
+using common::OpenStore;
+using common::OpenStoreOf;
+using common::StoreClock;
+
 /// The store does not verify, so nothing in it is to be believed.
 struct StoreDamaged : std::runtime_error {
   explicit StoreDamaged(const std::string& problem);

@@ -7,6 +7,7 @@ include("${LISTS}")
 
 set(others_money "^boost/")
 set(others_json "^nlohmann/")
+set(others_httplib "^httplib\\.h$")
 set(others_sqlite "^sqlite3\\.h$")
 set(others_postgres "^libpq-fe\\.h$")
 set(others_redis "^hiredis/hiredis\\.h$")
@@ -58,7 +59,7 @@ foreach(component IN LISTS components)
         string(APPEND problems "  ${header} includes \"${included}\": name headers from include/ on, as paidonce/...\n")
       elseif(included MATCHES "^paidonce/")
         string(APPEND problems "  ${header} (component ${component}) includes ${included}, which is above or beside it\n")
-      elseif(included MATCHES "^(sqlite|libpq|postgres|pg_|hiredis|amqp).*\\.h$" OR
+      elseif(included MATCHES "^(sqlite|libpq|postgres|pg_|hiredis|amqp|httplib).*\\.h$" OR
           (included MATCHES "/" AND NOT included MATCHES "^(sys|linux|asm)/"))
         if(NOT DEFINED others_${component} OR NOT included MATCHES "${others_${component}}")
           string(APPEND problems "  ${header} (component ${component}) includes <${included}> of another library\n")

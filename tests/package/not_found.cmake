@@ -34,6 +34,7 @@ set(without_sqlite -DCMAKE_DISABLE_FIND_PACKAGE_SQLite3=ON)
 set(without_postgres -DCMAKE_DISABLE_FIND_PACKAGE_PostgreSQL=ON)
 set(without_redis -DCMAKE_DISABLE_FIND_PACKAGE_hiredis=ON -DCMAKE_DISABLE_FIND_PACKAGE_PkgConfig=ON)
 set(without_rabbitmq -DCMAKE_DISABLE_FIND_PACKAGE_rabbitmq-c=ON)
+set(without_httplib -DCMAKE_DISABLE_FIND_PACKAGE_httplib=ON -DCMAKE_DISABLE_FIND_PACKAGE_PkgConfig=ON)
 
 expect_failure(money "REQUIRED|COMPONENTS|money" ${without_boost}
   SAYS "libboost-dev" "vcpkg: the feature \"money\"" "with_money=True" "Boost_ROOT")
@@ -47,6 +48,8 @@ expect_failure(redis "REQUIRED|COMPONENTS|redis" ${without_redis}
   SAYS "libhiredis-dev" "vcpkg: the feature \"redis\"" "with_redis=True" "hiredis_ROOT")
 expect_failure(rabbitmq "REQUIRED|COMPONENTS|rabbitmq" ${without_rabbitmq}
   SAYS "librabbitmq-dev" "vcpkg: the feature \"rabbitmq\"" "with_rabbitmq=True" "rabbitmq-c_ROOT")
+expect_failure(httplib "REQUIRED|COMPONENTS|httplib" ${without_httplib}
+  SAYS "libcpp-httplib-dev" "vcpkg: the feature \"httplib\"" "with_httplib=True" "httplib_ROOT")
 # What is there and too old is as good as missing.
 file(WRITE "${WORK}/not_found_old/sqlite3.h" "#define SQLITE_VERSION        \"3.34.1\"\n")
 file(WRITE "${WORK}/not_found_old/pg_config.h" "#define PG_VERSION \"13.9\"\n")
@@ -58,13 +61,13 @@ expect_failure(orders "REQUIRED|COMPONENTS|orders" ${without_boost} SAYS "libboo
 expect_failure(orders_sqlite "REQUIRED|COMPONENTS|orders_sqlite" ${without_sqlite} SAYS "libsqlite3-dev")
 expect_failure(orders_postgres "REQUIRED|COMPONENTS|orders_postgres" ${without_boost} SAYS "libboost-dev")
 expect_failure(unknown "REQUIRED|COMPONENTS|monney"
-  SAYS "no component \"monney\"" "core, money, json, sqlite, postgres, redis, rabbitmq, orders, orders_sqlite, orders_postgres, testing")
+  SAYS "no component \"monney\"" "core, money, json, httplib, sqlite, postgres, redis, rabbitmq, orders, orders_sqlite, orders_postgres, testing")
 expect_failure(newer "0.2|REQUIRED" SAYS "0.1.0")
 
 # And what works: the core without anything, an optional component that is missing, an older patch of the same minor;
 # a component alone, which brings what it builds on; SQLite under its new name.
 set(without_all ${without_boost} ${without_json} ${without_sqlite} ${without_postgres} ${without_redis}
-  ${without_rabbitmq})
+  ${without_rabbitmq} ${without_httplib})
 expect_failure(core "REQUIRED" ${without_all})
 expect_failure(core_by_name "REQUIRED|COMPONENTS|core" ${without_all})
 expect_failure(optional "REQUIRED|OPTIONAL_COMPONENTS|money|orders_sqlite" ${without_boost})

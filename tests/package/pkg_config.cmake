@@ -9,7 +9,7 @@ run("${PKG_CONFIG}" --modversion paidonce)
 expect_output("${VERSION}")
 
 foreach(packages IN ITEMS "paidonce"
-    "paidonce|paidonce-money|paidonce-json|paidonce-redis|paidonce-rabbitmq|paidonce-orders|paidonce-orders_sqlite|paidonce-orders_postgres|paidonce-testing")
+    "paidonce|paidonce-money|paidonce-json|paidonce-httplib|paidonce-redis|paidonce-rabbitmq|paidonce-orders|paidonce-orders_sqlite|paidonce-orders_postgres|paidonce-testing")
   string(REPLACE "|" ";" packages "${packages}")
   run("${PKG_CONFIG}" --cflags --libs ${packages})
   separate_arguments(flags UNIX_COMMAND "${output}")

@@ -7,6 +7,9 @@
 #ifdef WITH_json
 #include <json.hpp>
 #endif
+#ifdef WITH_httplib
+#include <httplib.hpp>
+#endif
 #ifdef WITH_sqlite
 #include <sqlite.hpp>
 #endif

@@ -1,5 +1,6 @@
 #pragma once
-// A store that is open for changes, of whatever kind: one type for the guard, the sweep and the recovery.
+// A store that is open for changes, of whatever kind: one type for guards, sweeps and recoveries of programs
+// that are told at their start where payments are kept.
 
 #include <cstddef>
 #include <functional>
@@ -7,13 +8,14 @@
 #include <utility>
 
 #include <paidonce/clocks/system_clock.hpp>
+#include <paidonce/fingerprint.hpp>
 #include <paidonce/key.hpp>
 #include <paidonce/record.hpp>
 #include <paidonce/store.hpp>
 
-namespace paidonce_admin {
+namespace common {
 
-/// A `SweepableStore`, `ScannableStore` and `HolderAwareStore`.
+/// A `SweepableStore`, `ScannableStore`, `HolderAwareStore` and `RememberingStore`.
 class OpenStore {
  public:
   using Visitor = std::function<bool(const paidonce::IdempotencyKey&, const paidonce::Record&)>;
@@ -31,10 +33,13 @@ class OpenStore {
   virtual void scan(const paidonce::ScanFilter& filter, const Visitor& visitor) = 0;
   virtual std::size_t erase_expired(paidonce::Timestamp now, std::size_t most) = 0;
   virtual bool holder_gone(const paidonce::IdempotencyKey& key, const paidonce::Record& record) = 0;
+  /// What it can tell without asking anybody: of a store that is at hand, all that it holds.
+  virtual std::optional<paidonce::Record> find_here(const paidonce::IdempotencyKey& key,
+                                                    const paidonce::Fingerprint& fingerprint) = 0;
 };
 
 static_assert(paidonce::ScannableStore<OpenStore> && paidonce::SweepableStore<OpenStore> &&
-              paidonce::HolderAwareStore<OpenStore>);
+              paidonce::HolderAwareStore<OpenStore> && paidonce::RememberingStore<OpenStore>);
 
 /// One of the library's stores.
 template <class S>
@@ -65,6 +70,15 @@ class OpenStoreOf final : public OpenStore {
     else
       return false;
   }
+  std::optional<paidonce::Record> find_here(const paidonce::IdempotencyKey& key,
+                                            const paidonce::Fingerprint& fingerprint) override {
+    if constexpr (paidonce::RememberingStore<S>)
+      return store_.find_here(key, fingerprint);
+    else if constexpr (requires { requires S::local_find; })
+      return store_.find(key);
+    else
+      return std::nullopt;
+  }
 
  private:
   S store_;
@@ -82,4 +96,4 @@ class StoreClock {
   paidonce::Duration ahead_{0};
 };
 
-}  // namespace paidonce_admin
+}  // namespace common

@@ -1,0 +1,45 @@
+#pragma once
+// The gateway that moves the money: anything that speaks Stripe's charges and payment intents.
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <paidonce/attempt.hpp>
+#include <paidonce/http/message.hpp>
+#include <paidonce/result.hpp>
+
+#include "payment.hpp"
+
+namespace payment_server {
+
+/// Safe to use from any number of threads: each request has a connection of its own.
+///
+/// A response is what a client of this server gets, and what the store keeps: 200 and the gateway's object
+/// (paid, or "processing" and "pending" where the money comes later), or 402 and its error where it was
+/// declined.
+class Gateway {
+ public:
+  /// `url` as in http://127.0.0.1:8000; throws `std::invalid_argument` for anything else.
+  Gateway(std::string_view url, std::string api_key, std::chrono::milliseconds timeout);
+
+  /// Asks for the money, under `attempt.provider_key()`. Not executed only with proof.
+  paidonce::PaymentResult<paidonce::http::Response> pay(paidonce::Attempt& attempt,
+                                                        const Payment& payment) const;
+
+  /// What became of the payment that was asked for under that provider key: to reconcile with. In doubt where
+  /// the gateway does not list it, since the request may be under way. Throws where it does not answer.
+  paidonce::PaymentResult<paidonce::http::Response> look_up(Kind kind, std::string_view provider_key) const;
+
+  /// The gateway's object of that id, as it answers, if it is of that tenant's payments; nullopt otherwise.
+  /// Throws `std::runtime_error` where the gateway does not answer.
+  std::optional<paidonce::http::Response> find(Kind kind, std::string_view id, std::string_view tenant) const;
+
+ private:
+  std::string url_;
+  std::string api_key_;
+  std::chrono::milliseconds timeout_;
+};
+
+}  // namespace payment_server
