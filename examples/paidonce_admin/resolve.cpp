@@ -70,6 +70,9 @@ class AsShown final : public OpenStore {
   bool holder_gone(const paidonce::IdempotencyKey& key, const Record& record) override {
     return store_->holder_gone(key, record);
   }
+  std::optional<Record> find_here(const paidonce::IdempotencyKey&, const paidonce::Fingerprint&) override {
+    return std::nullopt;  // a resolve asks for the record itself
+  }
 
   /// Throws why it was not changed, where that is known: the guard says only that it was not, or may not be.
   void tell_why() {
