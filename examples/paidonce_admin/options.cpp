@@ -168,7 +168,11 @@ void check(const Options& options, const Written& written) {
 }
 
 void take_over(const Written& written, Options& options) {
-  options.store = store_address(written.store);
+  try {
+    options.store = common::store_address(written.store);
+  } catch (const std::invalid_argument& wrong) {
+    refuse(wrong.what());
+  }
   if (written.table) options.store.table = *written.table;
   if (written.schema) options.store.schema = *written.schema;
   if (written.prefix) options.store.prefix = *written.prefix;

@@ -10,7 +10,7 @@
 #include <paidonce/record.hpp>
 #include <paidonce/time.hpp>
 
-#include "store_address.hpp"
+#include "common/store_address.hpp"
 
 namespace paidonce_admin {
 

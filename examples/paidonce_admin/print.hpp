@@ -1,6 +1,6 @@
 #pragma once
 // What is shown: tables for people, JSON for programs. Keys and texts are opaque bytes and are shown as
-// escape.hpp says, in both.
+// common/escaped.hpp says, in both.
 
 #include <array>
 #include <cstddef>

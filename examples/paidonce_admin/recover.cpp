@@ -26,7 +26,7 @@ using paidonce::State;
 PaymentResult<shop::Charge> ask(const shop::StripeClient& provider, const Doubt& doubt) {
   if (doubt.key.scope() != "pay_orders")
     return paidonce::in_doubt("this program knows how to ask about orders of pay_orders alone");
-  const auto amount = minor_units_of(doubt.record.amount);
+  const auto amount = common::minor_units_of(doubt.record.amount);
   if (!amount) return paidonce::in_doubt("the record has no amount that the charge could be compared with");
   shop::ChargeRequest request;
   request.order = doubt.key.text();

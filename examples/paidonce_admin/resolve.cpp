@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "as_shown.hpp"
 #include "changes.hpp"
 #include "confirm.hpp"
 #include "escape.hpp"
@@ -33,65 +34,6 @@ void require_state(const Verdict& verdict, const Record& record, Agreed agreed) 
         "the payment is in progress: to resolve it is to declare that nobody runs it any more and that no "
         "request of it is under way; with --yes, --holder-is-dead says so");
 }
-
-/// A store that takes a change of one payment only while its record is the one that was shown: others may use
-/// the store as well.
-class AsShown final : public OpenStore {
- public:
-  AsShown(std::unique_ptr<OpenStore> store, Record shown)
-      : store_(std::move(store)), shown_(std::move(shown)) {}
-
-  std::optional<Record> find(const paidonce::IdempotencyKey& key) override {
-    auto there = store_->find(key);
-    if (!written_ && there != shown_) refuse();
-    return there;
-  }
-  bool replace(const paidonce::IdempotencyKey& key, paidonce::Version expected,
-               const Record& record) override {
-    const bool first = !std::exchange(written_, true);  // also where it throws, and nobody knows
-    try {
-      const bool stored = store_->replace(key, expected, record);
-      if (first && !stored) written_ = false;
-      return stored;
-    } catch (const paidonce::Error& error) {
-      failure_ = error;
-      throw;
-    }
-  }
-  std::optional<Record> insert(const paidonce::IdempotencyKey& key, const Record& record) override {
-    return store_->insert(key, record);
-  }
-  void scan(const paidonce::ScanFilter& filter, const Visitor& visitor) override {
-    store_->scan(filter, visitor);
-  }
-  std::size_t erase_expired(paidonce::Timestamp now, std::size_t most) override {
-    return store_->erase_expired(now, most);
-  }
-  bool holder_gone(const paidonce::IdempotencyKey& key, const Record& record) override {
-    return store_->holder_gone(key, record);
-  }
-  std::optional<Record> find_here(const paidonce::IdempotencyKey&, const paidonce::Fingerprint&) override {
-    return std::nullopt;  // a resolve asks for the record itself
-  }
-
-  /// Throws why it was not changed, where that is known: the guard says only that it was not, or may not be.
-  void tell_why() {
-    if (refused_) refuse();
-    if (failure_ && !retryable(*failure_)) throw *failure_;
-  }
-
- private:
-  [[noreturn]] void refuse() {
-    refused_ = true;
-    throw Refusal(Exit::wrong_state,
-                  "the record has changed since it was shown, and nothing was done: look at it again");
-  }
-
-  std::unique_ptr<OpenStore> store_;
-  const std::optional<Record> shown_;
-  std::optional<paidonce::Error> failure_ = {};
-  bool written_ = false, refused_ = false;
-};
 
 /// What the person is to read before they say yes.
 std::string question_about(const Verdict& verdict, const Shown& shown, const Response& response) {
@@ -163,14 +105,19 @@ Exit resolve(const Plan& plan, const Shown& shown) {
                   "--retention: a result that is forgotten is charged again; a minute at least");
   confirm(agreed, question_about(verdict, shown, response));
 
-  AsShown store(plan.store.open_for_changes(), entry.record);
+  const std::unique_ptr<OpenStore> open = plan.store.open_for_changes();
+  common::AsShown store(*open, entry.record);
   Guard guard(store, paidonce::KeyedMutex(), plan.store.clock(), guarded);
   try {
-    guard.resolve(entry.key, verdict.as, response.bytes, response.format, verdict.actor, verdict.reason,
-                  entry.record.attempt_id);
-  } catch (const paidonce::Error&) {
-    store.tell_why();
-    throw;
+    try {
+      guard.resolve(entry.key, verdict.as, response.bytes, response.format, verdict.actor, verdict.reason,
+                    entry.record.attempt_id);
+    } catch (const paidonce::Error&) {
+      store.tell_why();
+      throw;
+    }
+  } catch (const common::RecordChanged& changed) {
+    throw Refusal(Exit::wrong_state, std::string(changed.what()) + ": look at it again");
   }
   const auto after = guard.find(entry.key);
   if (!after) throw Refusal(Exit::failed, "the record is gone");

@@ -19,7 +19,7 @@ using ChargeCodec = paidonce::Codec<shop::Charge>;
 
 /// What pay_orders would have kept.
 shop::Charge charge_of(const Verdict& verdict, const Entry& entry) {
-  const auto amount = minor_units_of(entry.record.amount);
+  const auto amount = common::minor_units_of(entry.record.amount);
   if (!amount)
     throw Refusal(
         Exit::bad_usage,
@@ -45,7 +45,7 @@ void check_charge(const std::string& bytes, const Verdict& verdict, const Entry&
   } catch (const paidonce::Error&) {
     refuse("it is not in the format that it is said to be in");
   }
-  const auto amount = minor_units_of(entry.record.amount);
+  const auto amount = common::minor_units_of(entry.record.amount);
   if (charge.order != entry.key.text()) refuse("it is of another order");
   if (amount && (charge.amount != amount->units || charge.currency != amount->currency))
     refuse("it is of another amount than the record");

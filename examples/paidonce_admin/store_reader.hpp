@@ -16,7 +16,7 @@
 
 #include "open_store.hpp"
 #include "options.hpp"
-#include "store_address.hpp"
+#include "common/store_address.hpp"
 
 namespace paidonce_admin {
 

@@ -9,7 +9,7 @@
 
 #include <paidonce/money/money.hpp>
 
-namespace paidonce_admin {
+namespace common {
 
 struct MinorUnits {
   std::int64_t units = 0;
@@ -30,4 +30,4 @@ inline std::optional<MinorUnits> minor_units_of(std::string_view amount) {
   }
 }
 
-}  // namespace paidonce_admin
+}  // namespace common

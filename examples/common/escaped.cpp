@@ -1,10 +1,10 @@
-#include "escape.hpp"
+#include "escaped.hpp"
 
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
 
-namespace paidonce_admin {
+namespace common {
 namespace {
 
 struct Letter {
@@ -81,4 +81,4 @@ std::optional<std::string> unescaped(std::string_view text) {
   return bytes;
 }
 
-}  // namespace paidonce_admin
+}  // namespace common

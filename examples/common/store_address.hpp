@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace paidonce_admin {
+namespace common {
 
 struct StoreAddress {
   enum class Kind { file, sqlite, postgres, redis };
@@ -17,7 +17,8 @@ struct StoreAddress {
 };
 
 /// `DIR`, `file:DIR`, `sqlite:FILE`, `postgres:` before what libpq connects to, a postgres://, redis:// or
-/// redis+unix:// URL. Throws `Refusal{bad_usage}` for anything else; it names no address.
+/// redis+unix:// URL. Throws `std::invalid_argument` for anything else: what to do, in one line that names no
+/// address.
 StoreAddress store_address(std::string_view text);
 
-}  // namespace paidonce_admin
+}  // namespace common

@@ -1,8 +1,8 @@
 #include "store_address.hpp"
 
-#include "exit.hpp"
+#include <stdexcept>
 
-namespace paidonce_admin {
+namespace common {
 namespace {
 
 using Kind = StoreAddress::Kind;
@@ -22,19 +22,19 @@ StoreAddress store_address(std::string_view text) {
     if (text.starts_with(url)) return at(Kind::postgres, text);
   for (const std::string_view prefix : {"postgres:", "postgresql:"})
     if (text.starts_with(prefix)) return at(Kind::postgres, without(prefix));
-  if (text == "sqlite:") throw Refusal(Exit::bad_usage, "--store sqlite:FILE: name the file of a database");
+  if (text == "sqlite:") throw std::invalid_argument("--store sqlite:FILE: name the file of a database");
   if (text.starts_with("sqlite:")) return at(Kind::sqlite, without("sqlite:"));
   for (const std::string_view uri : {"redis://", "redis+unix://"})
     if (text.starts_with(uri) && text.size() > uri.size()) return at(Kind::redis, text);
   if (text.starts_with("rediss:"))
-    throw Refusal(Exit::bad_usage,
-                  "--store: this program has no TLS of its own for Redis; name a tunnel's end as redis://");
+    throw std::invalid_argument(
+        "--store: this program has no TLS of its own for Redis; name a tunnel's end as redis://");
   if (text.starts_with("redis:") || text.starts_with("redis+unix:"))
-    throw Refusal(Exit::bad_usage,
-                  "--store redis://HOST[:PORT][,HOST[:PORT]...][/DATABASE], or redis+unix:///SOCKET");
+    throw std::invalid_argument(
+        "--store redis://HOST[:PORT][,HOST[:PORT]...][/DATABASE], or redis+unix:///SOCKET");
   if (text.starts_with("file:")) text.remove_prefix(5);
-  if (text.empty()) throw Refusal(Exit::bad_usage, "--store DIR: name the directory of a store");
+  if (text.empty()) throw std::invalid_argument("--store DIR: name the directory of a store");
   return at(Kind::file, text);
 }
 
-}  // namespace paidonce_admin
+}  // namespace common
