@@ -14,6 +14,7 @@
 
 #include "fault/event.hpp"
 #include "support/catch.hpp"
+#include "support/sanitizer.hpp"
 #include "support/tested_store.hpp"
 
 using namespace paidonce;
@@ -164,17 +165,7 @@ void shut_down_ends_waits() {
                        support::has_code<Error>(errc::shutting_down));
 }
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-constexpr int many_in_memory = 10'000;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-constexpr int many_in_memory = 10'000;
-#else
-constexpr int many_in_memory = 100'000;
-#endif
-#else
-constexpr int many_in_memory = 100'000;
-#endif
+constexpr int many_in_memory = support::thread_sanitizer || support::address_sanitizer ? 10'000 : 100'000;
 const int many_keys = support::tested_in_memory() ? many_in_memory : 300;
 
 /// Every key ten times, on eight threads that take each other's keys at the same time.

@@ -26,6 +26,7 @@
 #include "support/catch.hpp"
 #include "support/disk_files.hpp"
 #include "support/faulty_files.hpp"
+#include "support/sanitizer.hpp"
 
 using namespace paidonce;
 using support::Disk;
@@ -649,16 +650,7 @@ TEST_CASE("options that cannot work are refused by name", "[audit]") {
   CHECK(world.machine->disk.find(directory) == 0);  // nothing was made
 }
 
-#if !defined(__SANITIZE_THREAD__)
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define PAIDONCE_TEST_NO_FORK
-#endif
-#endif
-#else
-#define PAIDONCE_TEST_NO_FORK
-#endif
-#ifndef PAIDONCE_TEST_NO_FORK
+#ifndef PAIDONCE_TEST_THREAD_SANITIZER  // it does not follow a child
 TEST_CASE("a forked child records nothing, and leaves its parent's log alone", "[audit]") {
   World world;
   AuditLogOptions options = quick();

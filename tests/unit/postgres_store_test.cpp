@@ -22,6 +22,7 @@
 #include "support/catch.hpp"
 #include "support/postgres_server.hpp"
 #include "support/pq.hpp"
+#include "support/sanitizer.hpp"
 #include "support/tcp_proxy.hpp"
 
 using namespace paidonce;
@@ -926,7 +927,7 @@ TEST_CASE("a sweep leaves what somebody works on for the next one", "[postgres][
 }
 
 // ThreadSanitizer follows no fork.
-#ifndef __SANITIZE_THREAD__
+#ifndef PAIDONCE_TEST_THREAD_SANITIZER
 TEST_CASE("a forked child is refused, and leaves its parent's connections alone", "[postgres][fork]") {
   Shop shop;
   auto store = std::make_optional(shop.open());

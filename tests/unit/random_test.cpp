@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/sanitizer.hpp"
 
 using namespace paidonce;
 
@@ -77,13 +78,7 @@ TEST_CASE("what was handed out is not kept", "[random]") {
   for (std::size_t i = 0; i < sizeof batch.bytes - batch.left; ++i) REQUIRE(batch.bytes[i] == 0);
 }
 
-#if !defined(__SANITIZE_THREAD__)  // it does not follow a child
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define PAIDONCE_TEST_NO_FORK
-#endif
-#endif
-#ifndef PAIDONCE_TEST_NO_FORK
+#ifndef PAIDONCE_TEST_THREAD_SANITIZER  // it does not follow a child
 
 TEST_CASE("a forked child and its sibling draw neither their parent's numbers nor each other's",
           "[random][fork]") {
@@ -113,5 +108,4 @@ TEST_CASE("a forked child and its sibling draw neither their parent's numbers no
   CHECK(seen.size() == 3 * own.size());
 }
 
-#endif
 #endif
