@@ -15,6 +15,7 @@ namespace paidonce::inline v1::http {
 enum class ProblemKind : std::uint8_t {
   key_missing,        ///< 400: no Idempotency-Key, and it is required
   key_malformed,      ///< 400: not a key, or several
+  request_malformed,  ///< 400, 408, 411, 414, 415, 417, 431, 501, 505: not a request that is read here
   body_malformed,     ///< 400: not the JSON, or the form, that it says it is
   body_too_large,     ///< 413
   in_progress,        ///< 409 and Retry-After: another request with this key is being carried out
@@ -65,6 +66,9 @@ inline Problem problem(ProblemKind kind, std::string_view detail = {}) {
             "Send one Idempotency-Key of 1 to 255 printable ASCII characters in double quotes. Nothing was "
             "executed.",
             NewKey::safe};
+      case request_malformed:
+        return {kind, 400, "request-malformed", "The request is malformed",
+                "The request cannot be read. This request executed nothing."};
       case body_malformed:
         return {kind,
                 400,
