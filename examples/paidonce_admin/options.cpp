@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <stdexcept>
 #include <string_view>
 #include <vector>
 
@@ -171,7 +172,7 @@ void take_over(const Written& written, Options& options) {
   try {
     options.store = common::store_address(written.store);
   } catch (const std::invalid_argument& wrong) {
-    refuse(wrong.what());
+    throw Refusal(Exit::bad_usage, wrong.what());
   }
   if (written.table) options.store.table = *written.table;
   if (written.schema) options.store.schema = *written.schema;

@@ -10,7 +10,7 @@
 #include <paidonce/record.hpp>
 #include <paidonce/time.hpp>
 
-#include "common/store_address.hpp"
+#include "store_address.hpp"
 
 namespace paidonce_admin {
 
@@ -36,7 +36,7 @@ struct Verdict {
 };
 
 struct Options {
-  StoreAddress store = {};
+  common::StoreAddress store = {};
   Command command = Command::survey;
   bool json = false;
   bool yes = false;

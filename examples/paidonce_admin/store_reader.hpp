@@ -16,12 +16,13 @@
 
 #include "open_store.hpp"
 #include "options.hpp"
-#include "common/store_address.hpp"
+#include "store_address.hpp"
 
 namespace paidonce_admin {
 
 using common::OpenStore;
 using common::OpenStoreOf;
+using common::StoreAddress;
 using common::StoreClock;
 
 /// The store does not verify, so nothing in it is to be believed.

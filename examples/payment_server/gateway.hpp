@@ -7,9 +7,12 @@
 #include <string_view>
 
 #include <paidonce/attempt.hpp>
-#include <paidonce/http/message.hpp>
+#include <paidonce/http/stored_response.hpp>
+#include <paidonce/key.hpp>
+#include <paidonce/record.hpp>
 #include <paidonce/result.hpp>
 
+#include "gateway_reply.hpp"
 #include "payment.hpp"
 
 namespace payment_server {
@@ -26,20 +29,41 @@ class Gateway {
 
   /// Asks for the money, under `attempt.provider_key()`. Not executed only with proof.
   paidonce::PaymentResult<paidonce::http::Response> pay(paidonce::Attempt& attempt,
-                                                        const Payment& payment) const;
+                                                        const Payment& payment) const {
+    return ask(attempt, payment).result;
+  }
+  /// The same, and with it what a client may be told that the gateway has turned away.
+  GatewayReport ask(paidonce::Attempt& attempt, const Payment& payment) const;
 
   /// What became of the payment that was asked for under that provider key: to reconcile with. In doubt where
   /// the gateway does not list it, since the request may be under way. Throws where it does not answer.
-  paidonce::PaymentResult<paidonce::http::Response> look_up(Kind kind, std::string_view provider_key) const;
+  /// What was made long before `begun` is not looked through.
+  paidonce::PaymentResult<paidonce::http::Response> look_up(Kind kind, std::string_view provider_key,
+                                                            paidonce::Timestamp begun = {}) const;
 
   /// The gateway's object of that id, as it answers, if it is of that tenant's payments; nullopt otherwise.
   /// Throws `std::runtime_error` where the gateway does not answer.
   std::optional<paidonce::http::Response> find(Kind kind, std::string_view id, std::string_view tenant) const;
+  /// The same of anybody's.
+  std::optional<paidonce::http::Response> fetch(Kind kind, std::string_view id) const;
+
+  /// A page of the objects of that tenant, newest first, behind the one of that id: `limit` of them at most.
+  /// Throws `std::runtime_error` where the gateway does not answer.
+  paidonce::http::Response list(Kind kind, std::string_view tenant, std::size_t limit,
+                                std::string_view starting_after) const;
 
  private:
+  std::string get(const std::string& path) const;
+
   std::string url_;
   std::string api_key_;
   std::chrono::milliseconds timeout_;
 };
+
+/// What became of the payment of a record, for whoever settles it: the call that meets it, recovery, a
+/// person. Throws where the gateway does not answer.
+paidonce::PaymentResult<paidonce::http::Response> ask_about(const Gateway& gateway,
+                                                            const paidonce::IdempotencyKey& key,
+                                                            const paidonce::Record& record);
 
 }  // namespace payment_server

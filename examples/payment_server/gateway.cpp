@@ -1,0 +1,171 @@
+#include "gateway.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+#include <httplib.h>
+
+namespace payment_server {
+namespace {
+
+using paidonce::in_doubt;
+using paidonce::not_executed;
+using paidonce::http::Response;
+
+constexpr std::chrono::hours clocks_apart{24};  // at most, those of the gateway and of this server
+
+/// 1 to 65535, in digits alone.
+bool is_port(std::string_view text) {
+  unsigned port = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), port);
+  return problem == std::errc{} && end == text.data() + text.size() && port >= 1 && port <= 65'535;
+}
+
+std::string checked(std::string_view url) {
+  while (url.ends_with('/')) url.remove_suffix(1);
+#ifndef CPPHTTPLIB_OPENSSL_SUPPORT
+  if (url.starts_with("https://"))
+    throw std::invalid_argument("this program was built without TLS: name an http:// gateway");
+#endif
+  std::string_view authority = url;
+  for (const std::string_view scheme : {"http://", "https://"})
+    if (url.starts_with(scheme)) authority.remove_prefix(scheme.size());
+  const auto bracket = authority.rfind(']');  // the end of an IPv6 address, which has colons of its own
+  const auto colon = authority.find(':', bracket == std::string_view::npos ? 0 : bracket);
+  if (authority.size() == url.size() || authority.empty() || colon == 0 ||
+      authority.find_first_of("/?# @") != std::string_view::npos)
+    throw std::invalid_argument("a gateway's URL looks like http://127.0.0.1:8000");
+  if (colon != std::string_view::npos && !is_port(authority.substr(colon + 1)))
+    throw std::invalid_argument("the port in a gateway's URL is a number from 1 to 65535");
+  return std::string(url);
+}
+
+httplib::Client connection(const std::string& url, const std::string& api_key,
+                           std::chrono::milliseconds timeout) {
+  httplib::Client client(url);
+  client.set_basic_auth(api_key, "");
+  client.set_connection_timeout(timeout);
+  client.set_read_timeout(timeout);
+  client.set_write_timeout(timeout);
+  return client;
+}
+
+/// No connection, so not a byte of the request has left this machine.
+bool nothing_was_sent(httplib::Error error) {
+  return error == httplib::Error::Connection || error == httplib::Error::ConnectionTimeout;
+}
+
+std::string path_of(Kind kind) { return kind == Kind::charge ? "/v1/charges" : "/v1/payment_intents"; }
+
+/// An id that cannot be taken for more of a path.
+bool is_id(std::string_view id) {
+  return !id.empty() && id.size() <= 255 && std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+}
+
+httplib::Params form_of(const Payment& payment, const std::string& provider_key) {
+  httplib::Params form = {{"amount", std::to_string(payment.amount)}, {"currency", payment.currency}};
+  if (payment.kind == Kind::charge) {
+    form.emplace("source", payment.source);
+  } else {
+    form.emplace("payment_method", payment.source);
+    form.emplace("confirm", "true");
+  }
+  if (!payment.description.empty()) form.emplace("description", payment.description);
+  for (const auto& [name, value] : payment.metadata) form.emplace("metadata[" + name + "]", value);
+  if (!payment.order.empty()) form.emplace("metadata[order]", payment.order);
+  form.emplace("metadata[tenant]", payment.tenant);
+  form.emplace("metadata[provider_key]", provider_key);
+  return form;
+}
+
+}  // namespace
+
+Gateway::Gateway(std::string_view url, std::string api_key, std::chrono::milliseconds timeout)
+    : url_(checked(url)), api_key_(std::move(api_key)), timeout_(timeout) {}
+
+GatewayReport Gateway::ask(paidonce::Attempt& attempt, const Payment& payment) const {
+  const std::string key(attempt.provider_key());
+  if (attempt.lease_lost()) return {not_executed("the lease ran out before anything was sent")};
+  const auto reply = connection(url_, api_key_, timeout_)
+                         .Post(path_of(payment.kind), {{"Idempotency-Key", key}}, form_of(payment, key));
+  if (reply) return report_of(payment, key, reply->status, reply->body);
+  if (nothing_was_sent(reply.error()))
+    return {not_executed("no connection to the gateway: nothing was sent")};
+  return {in_doubt("the request was sent, and no reply came (" + httplib::to_string(reply.error()) + ")")};
+}
+
+std::string Gateway::get(const std::string& path) const {
+  const auto reply = connection(url_, api_key_, timeout_).Get(path);
+  if (!reply)
+    throw std::runtime_error("the gateway did not answer (" + httplib::to_string(reply.error()) + ")");
+  if (reply->status == 404) return {};
+  if (reply->status != 200)
+    throw std::runtime_error("the gateway answered " + std::to_string(reply->status) + " to a question");
+  return reply->body;
+}
+
+paidonce::PaymentResult<Response> Gateway::look_up(Kind kind, std::string_view provider_key,
+                                                   paidonce::Timestamp begun) const {
+  std::optional<paidonce::PaymentResult<Response>> found;
+  std::string path = path_of(kind) + "?limit=100";
+  for (bool more = true; more;) {
+    FoundInPage page = find_in_page(kind, provider_key, get(path));
+    const auto is_paid = [](const auto& report) {
+      return report && report->report() == paidonce::Report::succeeded;
+    };
+    if (page.several_paid || (is_paid(found) && is_paid(page.report)))
+      return in_doubt("the gateway lists several payments under this provider key; somebody has to look");
+    if (page.report && !is_paid(found)) found = std::move(page.report);
+    const auto oldest = paidonce::Timestamp(std::chrono::seconds(page.last_created));
+    more = !page.last_id.empty() && (begun == paidonce::Timestamp{} || oldest >= begun - clocks_apart);
+    path = path_of(kind) + "?limit=100&starting_after=" + page.last_id;
+  }
+  if (found) return *std::move(found);
+  return in_doubt("the gateway knows of no such payment; the request may still be under way");
+}
+
+std::optional<Response> Gateway::fetch(Kind kind, std::string_view id) const {
+  if (!is_id(id)) return std::nullopt;
+  std::string body = get(path_of(kind) + "/" + std::string(id));
+  if (body.empty()) return std::nullopt;
+  return Response{200, {{"Content-Type", "application/json"}}, std::move(body)};
+}
+
+std::optional<Response> Gateway::find(Kind kind, std::string_view id, std::string_view tenant) const {
+  auto response = fetch(kind, id);
+  if (response && !is_of_tenant(response->body, tenant)) return std::nullopt;
+  return response;
+}
+
+Response Gateway::list(Kind kind, std::string_view tenant, std::size_t limit,
+                       std::string_view starting_after) const {
+  std::vector<std::string> objects;
+  std::string after(starting_after);
+  do {
+    std::string path = path_of(kind) + "?limit=100";
+    if (!after.empty()) path += "&starting_after=" + after;
+    TenantPage page = of_tenant(get(path), tenant);
+    std::move(page.objects.begin(), page.objects.end(), std::back_inserter(objects));
+    after = std::move(page.last_id);
+  } while (!after.empty() && objects.size() <= limit);
+  std::string body = R"({"object":"list","data":[)";
+  for (std::size_t at = 0; at < std::min(limit, objects.size()); ++at)
+    body.append(at == 0 ? "" : ",").append(objects[at]);
+  body.append(R"(],"has_more":)").append(objects.size() > limit ? "true" : "false");
+  body.append(R"(,"url":")").append(path_of(kind)).append("\"}");
+  return {200, {{"Content-Type", "application/json"}}, std::move(body)};
+}
+
+paidonce::PaymentResult<Response> ask_about(const Gateway& gateway, const paidonce::IdempotencyKey& key,
+                                            const paidonce::Record& record) {
+  const auto kind = kind_of(record);
+  if (!kind) return in_doubt("this is no payment at the gateway");
+  return gateway.look_up(*kind, paidonce::provider_key(key, record.created_at), record.created_at);
+}
+
+}  // namespace payment_server

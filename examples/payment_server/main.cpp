@@ -1,0 +1,172 @@
+// A payment server: Stripe's API before a gateway, each payment once. It can be killed at any moment and
+// started again.
+
+#include <cerrno>
+#include <condition_variable>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <stdexcept>
+#include <system_error>
+#include <thread>
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <paidonce/errors.hpp>
+#include <paidonce/http/httplib_server.hpp>
+
+#include "background.hpp"
+#include "options.hpp"
+#include "routes.hpp"
+#include "stores.hpp"
+#include "stripe_errors.hpp"
+
+namespace payment_server {
+namespace {
+
+/// Told by a signal, or by a server that ends by itself, that the program is to end; and when time is up.
+class Ending {
+ public:
+  /// Blocks the signals in this thread, and so in all that it starts.
+  Ending() {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGINT);
+    sigaddset(&signals_, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
+  }
+  void wait() const {
+    int signal = 0;
+    sigwait(&signals_, &signal);
+  }
+  /// A second signal, or the end of that time. Whoever has ended before calls `ended`.
+  void cut_short_after(paidonce::Duration drain) const {
+    const timespec until{static_cast<time_t>(drain.count() / 1000),
+                         static_cast<long>(drain.count() % 1000 * 1'000'000)};
+    while (sigtimedwait(&signals_, nullptr, &until) < 0 && errno == EINTR) {
+    }
+  }
+
+ private:
+  sigset_t signals_{};
+};
+
+paidonce::GuardOptions guard_options(const Options& options) {
+  paidonce::GuardOptions guard;
+  guard.lease = options.lease;
+  guard.retention = options.retention;
+  guard.wait = options.wait;
+  guard.provider_deduplicates = options.provider_deduplicates;
+  return guard;
+}
+
+paidonce::http::ServerOptions server_options(const Options& options) {
+  paidonce::http::ServerOptions server;
+  server.threads = options.threads;
+  server.write_problem = &stripe_problem;
+  return server;
+}
+
+void say_what_is_odd(const Options& options) {
+  if (options.demo)
+    std::fprintf(stderr,
+                 "payment_server: NO TENANTS ARE GIVEN: everybody who can reach this port pays as tenant "
+                 "%s with the API key %s; --tenants FILE changes that\n",
+                 options.tenants[0].tenant.c_str(), options.tenants[0].api_key.c_str());
+  if (options.address != "127.0.0.1" && options.address != "localhost" && options.address != "::1")
+    std::fprintf(stderr,
+                 "payment_server: it listens at %s without TLS: API keys can be read on the way; put a proxy "
+                 "with TLS in front\n",
+                 options.address.c_str());
+}
+
+Exit serve(const Options& options) {
+  const Ending ending;
+  Tenants tenants;
+  for (const NamedKey& named : options.tenants) tenants.add(named.tenant, named.api_key);
+  const Gateway gateway(options.gateway_url, options.gateway_key, options.timeout);
+  const std::unique_ptr<common::OpenStore> store = open_store(options);
+  paidonce::Metrics metrics;
+  const paidonce::GuardOptions rules = guard_options(options);
+  Guard guard(*store, paidonce::KeyedMutex(), paidonce::SystemClock(), rules, metrics);
+  LastSurvey survey;
+  Service service{
+      guard, *store, metrics, gateway, survey, rules, options.admin_password, options.webhook_secret};
+
+  paidonce::http::Server server(server_options(options));
+  add_stripe_api(server, service, tenants);
+  add_checkout(server, service);
+  add_webhook(server, service);
+  add_admin(server, service);
+  add_monitoring(server, service);
+  server.set_socket_options([](socket_t socket) {  // never share a port with another server
+    const int on = 1;
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  });
+  int port = options.port;
+  if (port == 0)
+    port = server.bind_to_any_port(options.address);
+  else if (!server.bind_to_port(options.address, port))
+    port = -1;
+  if (port <= 0)
+    throw std::system_error(std::make_error_code(std::errc::address_in_use),
+                            "port " + std::to_string(options.port) + " of " + options.address +
+                                " is taken, or not for this user; --port 0 picks a free one");
+
+  say_what_is_odd(options);
+  Background background(service, survey);
+  background.start();
+  std::fprintf(stderr, "payment_server: payments are kept in %s\n", name_of(options.store).c_str());
+  const bool v6 = options.address.find(':') != std::string::npos;
+  std::printf("payment_server: listening on http://%s%s%s:%d\n", v6 ? "[" : "", options.address.c_str(),
+              v6 ? "]" : "", port);
+  std::fflush(stdout);
+
+  std::thread stopper([&] {
+    ending.wait();
+    guard.shut_down();  // who waits is told so; what runs goes on
+    server.stop();
+  });
+  server.listen_after_bind();   // until it is stopped, and the requests under way have been answered
+  ::kill(::getpid(), SIGTERM);  // wakes the stopper, had the server ended by itself
+  stopper.join();
+  background.stop();
+  return Exit::done;
+}
+
+/// What a failure of the store means to whoever called.
+Exit exit_of(const paidonce::Error& error) {
+  using paidonce::errc;
+  if (error.code() == errc::store_busy) return Exit::in_use;
+  if (error.code() == errc::store_corrupt) return Exit::damaged;
+  if (error.code() == errc::store_unavailable) return Exit::no_store;
+  for (const errc code : {errc::invalid_options, errc::unsafe_config, errc::unsupported_format})
+    if (error.code() == code) return Exit::bad_usage;
+  return Exit::failed;
+}
+
+Exit tell(const std::exception& problem, Exit status) {
+  std::fprintf(stderr, "payment_server: %s\n", problem.what());
+  return status;
+}
+
+Exit run(int argc, char** argv) {
+  try {
+    const auto options = read_options(argc, argv);
+    return options ? serve(*options) : Exit::done;
+  } catch (const std::invalid_argument& wrong) {
+    return tell(wrong, Exit::bad_usage);
+  } catch (const paidonce::Error& error) {
+    return tell(error, exit_of(error));
+  } catch (const std::exception& problem) {
+    return tell(problem, Exit::failed);
+  }
+}
+
+}  // namespace
+}  // namespace payment_server
+
+int main(int argc, char** argv) { return static_cast<int>(payment_server::run(argc, argv)); }
