@@ -3,8 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +10,7 @@
 #include <paidonce/stores/file/recovery.hpp>
 
 #include "fuzz/log_input.hpp"
+#include "fuzz/require.hpp"
 #include "support/log_builder.hpp"
 #include "support/log_reading.hpp"
 
@@ -20,12 +19,7 @@ using namespace paidonce;
 namespace {
 
 namespace format = paidonce::file_format;
-
-void require(bool right, const char* what) {
-  if (right) return;
-  std::fprintf(stderr, "this does not hold: %s\n", what);
-  std::abort();
-}
+using fuzz::require;
 
 void check(const support::LogReading& reading, const support::FilesByName& files) {
   const detail::RecoveredLog& log = reading.log;
