@@ -11,12 +11,29 @@ namespace paidonce::inline v1::http {
 
 namespace detail {
 
+constexpr bool digit(char c) noexcept { return c >= '0' && c <= '9'; }
+
 /// Letters of ASCII alone: names of fields and tokens (RFC 9110, section 5.1).
 constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 constexpr bool same_name(std::string_view a, std::string_view b) noexcept {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](char x, char y) { return lower(x) == lower(y); });
+}
+
+/// A token of RFC 9110, section 5.6.2: methods, and names of fields.
+constexpr bool is_token(std::string_view text) noexcept {
+  constexpr std::string_view others = "!#$%&'*+-.^_`|~";
+  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
+    return digit(c) || (lower(c) >= 'a' && lower(c) <= 'z') || others.find(c) != others.npos;
+  });
+}
+
+/// Any bytes but the control characters; a tab is none (RFC 9110, section 5.5).
+constexpr bool sound_value(std::string_view value) noexcept {
+  return std::all_of(value.begin(), value.end(), [](char c) {
+    return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
+  });
 }
 
 }  // namespace detail
@@ -74,7 +91,7 @@ struct Response {
 
 /// Who was authorised to ask: the application's own name of the account, never an API key or a token. Keys of
 /// one tenant never meet those of another. Explicit, so that nobody hands over a header by mistake: authorise
-/// first, since a replay shows what was stored.
+/// first, since a replay shows what was stored. A Responder refuses one without a name.
 struct Tenant {
   explicit Tenant(std::string_view name) : id(name) {}
   std::string id;

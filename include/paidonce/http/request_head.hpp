@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include <paidonce/http/idempotency_key_header.hpp>
 #include <paidonce/http/message.hpp>
 
 namespace paidonce::inline v1::http {
@@ -36,29 +37,13 @@ inline constexpr std::size_t longest_target = 8000, most_fields = 100;
 
 namespace detail {
 
-constexpr bool digit(char c) noexcept { return c >= '0' && c <= '9'; }
 constexpr bool hex(char c) noexcept { return digit(c) || (lower(c) >= 'a' && lower(c) <= 'f'); }
-
-/// A token of RFC 9110, section 5.6.2.
-constexpr bool is_token(std::string_view text) noexcept {
-  constexpr std::string_view others = "!#$%&'*+-.^_`|~";
-  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
-    return digit(c) || (lower(c) >= 'a' && lower(c) <= 'z') || others.find(c) != others.npos;
-  });
-}
-
-constexpr std::string_view trimmed(std::string_view text) noexcept {
-  const auto blank = [](char c) { return c == ' ' || c == '\t'; };
-  while (!text.empty() && blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && blank(text.back())) text.remove_suffix(1);
-  return text;
-}
 
 /// Whether one of the values, separated by commas, is that word.
 constexpr bool lists(std::string_view values, std::string_view word) noexcept {
   for (;;) {
     const auto comma = values.find(',');
-    if (same_name(trimmed(values.substr(0, comma)), word)) return true;
+    if (same_name(without_blanks(values.substr(0, comma)), word)) return true;
     if (comma == values.npos) return false;
     values.remove_prefix(comma + 1);
   }
@@ -71,13 +56,6 @@ constexpr bool sound_path(std::string_view path) noexcept {
     if (path[at + 1] == '0' && path[at + 2] == '0') return false;
   }
   return true;
-}
-
-/// Any but the control characters; a tab is none.
-constexpr bool sound_value(std::string_view value) noexcept {
-  return std::all_of(value.begin(), value.end(), [](char c) {
-    return c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f);
-  });
 }
 
 /// Methods that a payment server may serve: all others are 501 (RFC 9110, section 9.1).
@@ -114,6 +92,8 @@ inline Refusal read_request_line(std::string_view line, RequestHead& head, bool&
     }
   if (head.target != "*" || head.method != "OPTIONS") {
     if (!head.target.starts_with('/')) return {400, "The target does not begin with a slash."};
+    if (std::count(head.target.begin(), head.target.end(), '?') > 1)  // cpp-httplib reads no such target
+      return {400, "The target has more than one question mark: write %3F for one in the query."};
     if (!sound_path(head.target.substr(0, head.target.find('?'))))
       return {400, "The path has a percent sign that two hexadecimal digits do not follow, or %00."};
   }
@@ -184,7 +164,7 @@ inline std::variant<RequestHead, Refusal> read_request_head(std::string_view tex
     const auto colon = line.find(':');
     if (colon == line.npos || !detail::is_token(line.substr(0, colon)))
       return Refusal{400, "A header field is not a name, a colon and a value on one line."};
-    const std::string_view value = detail::trimmed(line.substr(colon + 1));
+    const std::string_view value = detail::without_blanks(line.substr(colon + 1));
     if (!detail::sound_value(value)) return Refusal{400, "A header field has a control character."};
     head.fields.push_back({line.substr(0, colon), value});
   }

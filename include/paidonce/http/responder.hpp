@@ -3,28 +3,20 @@
 // the handler runs at most once, and what it answered is stored and replayed. No server, no sockets, no
 // framework.
 
-#include <algorithm>
 #include <concepts>
-#include <cstddef>
-#include <exception>
 #include <optional>
-#include <string>
-#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <variant>
-#include <vector>
 
 #include <paidonce/attempt.hpp>
 #include <paidonce/detail/forced_unwind.hpp>
-#include <paidonce/errors.hpp>
 #include <paidonce/fingerprint.hpp>
-#include <paidonce/http/idempotency_key_header.hpp>
+#include <paidonce/guard/inquiry.hpp>
 #include <paidonce/http/message.hpp>
 #include <paidonce/http/problem.hpp>
+#include <paidonce/http/responder/rules.hpp>
 #include <paidonce/http/responder_options.hpp>
-#include <paidonce/http/scope.hpp>
-#include <paidonce/http/stored_response.hpp>
 #include <paidonce/key.hpp>
 #include <paidonce/options.hpp>
 #include <paidonce/outcome.hpp>
@@ -33,179 +25,157 @@
 
 namespace paidonce::inline v1::http {
 
+namespace detail {
+
+/// A handler's answer on its way to the guard.
+struct Handling {
+  const ResponderRules& rules;
+  std::optional<Response> turned_away = {};  ///< what is sent and not stored
+
+  template <class Pay>
+  PaymentResult<Response> ask(Pay& pay, Attempt& attempt) {
+    if constexpr (std::is_invocable_v<Pay&, Attempt&>)
+      return report(pay(attempt), attempt);
+    else
+      return report(pay(), attempt);
+  }
+
+ private:
+  template <class Returned>
+  PaymentResult<Response> report(Returned&& returned, Attempt& attempt) {
+    if constexpr (std::is_convertible_v<Returned, Response>)
+      return rules.judged(std::forward<Returned>(returned), attempt, turned_away);
+    else
+      return rules.kept(std::forward<Returned>(returned));
+  }
+};
+
+/// Callables by their addresses, and how to call them.
+struct AskedHandler {
+  PaymentResult<Response> (*call)(void* pay, Attempt& attempt, Handling& handling);
+  void* pay;
+};
+struct AskedProvider {
+  PaymentResult<Response> (*call)(void* reconcile, const Record& record) = nullptr;
+  void* reconcile = nullptr;
+};
+
+template <class Returned>
+inline constexpr bool is_answer =
+    std::is_convertible_v<Returned, Response> || std::is_convertible_v<Returned, PaymentResult<Response>>;
+
+template <class Pay>
+consteval bool is_handler() {
+  if constexpr (std::is_invocable_v<Pay&, Attempt&>)
+    return is_answer<std::invoke_result_t<Pay&, Attempt&>>;
+  else if constexpr (std::is_invocable_v<Pay&>)
+    return is_answer<std::invoke_result_t<Pay&>>;
+  else
+    return false;
+}
+
+}  // namespace detail
+
 /// Answers requests through a guard, which it refers to. Thread-safe as the guard is; immutable.
 template <class Guard>
 class Responder {
  public:
   /// Throws `Error{invalid_options}`.
   explicit Responder(Guard& guard, ResponderOptions options = {})
-      : guard_(guard), options_(std::move(options)) {}
+      : guard_(guard), rules_(std::move(options)) {}
 
-  /// The answer to a request of `tenant`, who has been authorised: a replay shows what was stored.
-  /// `pay(Attempt&)` returns a `Response`, which the status policy judges, or a `PaymentResult<Response>`.
-  /// Whatever the guard, the store or `pay` throw becomes a problem.
+  /// The answer to a request of `tenant`, who has been authorised: a replay shows what was stored. `pay`
+  /// takes `Attempt&` or nothing and returns a `Response`, which the status policy judges, or a
+  /// `PaymentResult<Response>`. Whatever the guard, the store or `pay` throw becomes a problem, so nothing is
+  /// thrown; without memory the answer is a status alone.
+  ///
+  /// `call.refuse_if` gives its reason to the client.
   ///
   /// What can be wrong with the request alone is checked before: a handler that answers 400 releases the key,
   /// but a corrected request is another request, and needs another key.
   template <class Pay>
-  Response answer(const Tenant& tenant, const Request& request, Pay&& pay, const CallOptions& call = {}) {
-    return guarded(
-        tenant, request,
-        [&](const IdempotencyKey& key, const Fingerprint& fingerprint, std::optional<Response>& turned_away) {
-          return guard_.execute(
-              key, fingerprint, [&](Attempt& attempt) { return report_of(pay(attempt), turned_away); }, call);
-        });
+  Response answer(const Tenant& tenant, const Request& request, Pay&& pay,
+                  const CallOptions& call = {}) const {
+    return run(tenant, request, asked(pay), {}, call);
   }
   /// With `reconcile(const Record&)`, as the guard's `execute` takes it; asks the provider.
   template <class Pay, class Reconcile>
   requires std::invocable<Reconcile&, const Record&> Response answer(const Tenant& tenant,
                                                                      const Request& request, Pay&& pay,
                                                                      Reconcile&& reconcile,
-                                                                     const CallOptions& call = {}) {
-    return guarded(
-        tenant, request,
-        [&](const IdempotencyKey& key, const Fingerprint& fingerprint, std::optional<Response>& turned_away) {
-          return guard_.execute(
-              key, fingerprint, [&](Attempt& attempt) { return report_of(pay(attempt), turned_away); },
-              [&](const Record& record) { return prepared(reconcile(record)); }, call);
-        });
+                                                                     const CallOptions& call = {})
+  const {
+    using paidonce::detail::callable_at;
+    static_assert(
+        std::is_convertible_v<std::invoke_result_t<Reconcile&, const Record&>, PaymentResult<Response>>,
+        "paidonce: the reconcile function must return PaymentResult<http::Response>");
+    using Asks = std::remove_reference_t<Reconcile>;
+    return run(tenant, request, asked(pay),
+               {[](void* asks, const Record& record) -> PaymentResult<Response> {
+                  return callable_at<Asks>(asks)(record);
+                },
+                paidonce::detail::address_of(reconcile)},
+               call);
   }
 
   /// A problem as this responder writes it, with its fields: for what an application finds wrong itself.
-  Response respond(Problem told) const {
-    if (!told.retry_after &&
-        (told.kind == ProblemKind::in_doubt || told.kind == ProblemKind::store_unavailable))
-      told.retry_after = options_.retry_after;
-    Response response =
-        options_.write_problem ? options_.write_problem(told) : problem_response(told, options_.problem_base);
-    if (told.retry_after) response.set("Retry-After", std::to_string(seconds(*told.retry_after)));
-    return unstored(std::move(response));
+  Response respond(Problem told) const { return rules_.respond(std::move(told)); }
+
+  /// What of a response is stored, redacted: for recovery, and whoever else completes payments that this
+  /// responder replays. Throws what `redact` throws.
+  PaymentResult<Response> stored(PaymentResult<Response> report) const {
+    return rules_.kept(std::move(report));
   }
 
-  const ResponderOptions& options() const noexcept { return options_; }
+  const ResponderOptions& options() const noexcept { return rules_.options(); }
 
  private:
-  /// Whole seconds (RFC 9110, section 10.2.3), never too early.
-  static long long seconds(Duration duration) {
-    return std::max<long long>(1, (duration.count() + 999) / 1000);
+  template <class Pay>
+  static detail::AskedHandler asked(Pay& pay) noexcept {
+    static_assert(detail::is_handler<Pay>(),
+                  "paidonce: the handler takes Attempt& or nothing, and returns http::Response or "
+                  "PaymentResult<http::Response>");
+    return {[](void* handler, Attempt& attempt, detail::Handling& handling) {
+              return handling.ask(paidonce::detail::callable_at<Pay>(handler), attempt);
+            },
+            paidonce::detail::address_of(pay)};
   }
 
-  /// No cache on the way keeps it.
-  static Response unstored(Response response) {
-    response.set("Cache-Control", "no-store");
-    return response;
-  }
-
-  template <class Execute>
-  Response guarded(const Tenant& tenant, const Request& request, Execute&& execute) {
+  Response run(const Tenant& tenant, const Request& request, detail::AskedHandler pay,
+               detail::AskedProvider provider, const CallOptions& call) const {
+    auto stage = detail::Stage::nothing_executed;
     try {
-      if (request.body.size() > options_.largest_body)
-        return respond(problem(ProblemKind::body_too_large, "The body has more than " +
-                                                                std::to_string(options_.largest_body) +
-                                                                " bytes. Nothing was executed."));
-      const auto key = key_of(tenant, request);
-      if (const auto* wrong = std::get_if<Problem>(&key)) return respond(*wrong);
-      const Fingerprint fingerprint = fingerprint_of(request);
-      std::optional<Response> turned_away;
-      return answer_of(execute(std::get<IdempotencyKey>(key), fingerprint, turned_away), turned_away);
+      if (auto refusal = rules_.refusal_of(tenant, request)) return respond(*std::move(refusal));
+      auto key = rules_.key_of(tenant, request);
+      if (auto* wrong = std::get_if<Problem>(&key)) return respond(std::move(*wrong));
+      const IdempotencyKey& name = std::get<IdempotencyKey>(key);
+      detail::Handling handling{rules_};
+      Outcome<Response> outcome =
+          execute(name, rules_.fingerprint_of(request), pay, provider, call, handling);
+      stage = detail::Stage::executed;
+      Response response = rules_.answer_of(std::move(outcome), std::move(handling.turned_away));
+      rules_.name_made_key(name, request, response);
+      return response;
     } catch (const paidonce::detail::ForcedUnwind&) {
       throw;
-    } catch (const BodyMalformed& wrong) {
-      return respond(problem(ProblemKind::body_malformed, wrong.what()));
-    } catch (const Error& failure) {
-      return respond(problem(retryable(failure) ? ProblemKind::store_unavailable : ProblemKind::internal));
     } catch (...) {
-      return respond(problem(ProblemKind::internal));
+      return rules_.failure(stage);
     }
   }
 
-  std::variant<IdempotencyKey, Problem> key_of(const Tenant& tenant, const Request& request) const {
-    const std::string scope = scope_of(tenant, request.method, request.path);
-    const std::vector<std::string_view> lines = request.values(idempotency_key_field);
-    auto parsed = parse_idempotency_key(lines, options_.key_syntax);
-    if (const auto* text = std::get_if<std::string>(&parsed)) return IdempotencyKey(scope, *text);
-    const auto wrong = std::get<KeyProblem>(parsed);
-    if (wrong != KeyProblem::missing) return problem(ProblemKind::key_malformed, to_string(wrong));
-    if (options_.missing_key == MissingKey::refused) return problem(ProblemKind::key_missing);
-    return IdempotencyKey::generate(scope);
-  }
-
-  Fingerprint fingerprint_of(const Request& request) const {
-    std::vector<std::pair<std::string, std::vector<std::string_view>>> fields;
-    for (const std::string& name : options_.fingerprint_fields) {
-      std::string lower(name);
-      std::transform(lower.begin(), lower.end(), lower.begin(), detail::lower);
-      fields.emplace_back(std::move(lower), request.values(name));
-    }
-    const auto made = [&](std::string_view body) {
-      return options_.fingerprinter
-                 ? (*options_.fingerprinter)(request.method, request.path, request.query, fields, body)
-                 : paidonce::fingerprint(request.method, request.path, request.query, fields, body);
+  Outcome<Response> execute(const IdempotencyKey& key, const Fingerprint& fingerprint,
+                            const detail::AskedHandler& pay, const detail::AskedProvider& provider,
+                            const CallOptions& call, detail::Handling& handling) const {
+    const auto paying = [&](Attempt& attempt) { return pay.call(pay.pay, attempt, handling); };
+    if (!provider.call) return guard_.execute(key, fingerprint, paying, call);
+    const auto asking = [&](const Record& record) {
+      return rules_.kept(provider.call(provider.reconcile, record));
     };
-    return options_.body_form ? made(options_.body_form(request.body)) : made(request.body);
-  }
-
-  // ---- what the handler said ----
-
-  PaymentResult<Response> report_of(Response response, std::optional<Response>& turned_away) const {
-    const int status = response.status;
-    switch (options_.status_policy(status)) {
-      case StatusMeaning::succeeded: return succeeded(kept(std::move(response)));
-      case StatusMeaning::declined: return declined(kept(std::move(response)));
-      case StatusMeaning::not_executed:
-        turned_away = kept(std::move(response));
-        return not_executed("the handler answered " + std::to_string(status));
-      case StatusMeaning::in_doubt: break;
-    }
-    return in_doubt("the handler answered " + std::to_string(status));
-  }
-  PaymentResult<Response> report_of(PaymentResult<Response> report, std::optional<Response>&) const {
-    return prepared(std::move(report));
-  }
-  PaymentResult<Response> prepared(PaymentResult<Response> report) const {
-    if (Response* response = report.response_if()) *response = kept(std::move(*response));
-    return report;
-  }
-
-  /// What of a response is stored and sent.
-  Response kept(Response response) const {
-    std::erase_if(response.fields, [this](const Field& field) {
-      return std::none_of(options_.stored_fields.begin(), options_.stored_fields.end(),
-                          [&](const std::string& name) { return detail::same_name(name, field.name); });
-    });
-    if (options_.redact) options_.redact(response);
-    if (response.body.size() > options_.largest_response) response.body.clear();
-    return response;
-  }
-
-  // ---- what the client is told ----
-
-  Response answer_of(Outcome<Response> outcome, std::optional<Response>& turned_away) const {
-    switch (outcome.status()) {
-      case Status::completed: {
-        const bool replayed = outcome.replayed();
-        Response response = std::move(outcome).response();
-        if (replayed) response.set("Idempotent-Replayed", "true");
-        return unstored(std::move(response));
-      }
-      case Status::in_progress: return later(ProblemKind::in_progress, outcome.retry_after());
-      case Status::key_reused: return respond(problem(ProblemKind::key_reused));
-      case Status::not_executed:
-        if (turned_away) return unstored(std::move(*turned_away));
-        return later(ProblemKind::not_executed, outcome.retry_after());
-      case Status::refused: return respond(problem(ProblemKind::refused, outcome.reason()));
-      case Status::in_doubt: break;
-    }
-    return respond(problem(ProblemKind::in_doubt));
-  }
-  Response later(ProblemKind kind, Duration retry_after) const {
-    Problem told = problem(kind);
-    told.retry_after = retry_after;
-    return respond(std::move(told));
+    return guard_.execute(key, fingerprint, paying, asking, call);
   }
 
   Guard& guard_;
-  ResponderOptions options_;
+  const detail::ResponderRules rules_;
 };
 
 template <class Guard>

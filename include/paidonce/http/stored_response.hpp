@@ -4,7 +4,8 @@
 //
 //   status  count  { size  name  size  value } × count  size  body
 //
-// Numbers are four bytes, the lowest first. Never changes between releases: the format's name would.
+// Numbers are four bytes, the lowest first; the status is 200 to 599. Never changes between releases: the
+// format's name would.
 
 #include <cstddef>
 #include <cstdint>
@@ -21,8 +22,14 @@ template <>
 struct Codec<http::Response> {
   static constexpr std::string_view format = "http-response-1";
 
+  /// Throws `Error{codec_failure}` for a status that ends no request, and for 4 GiB or more.
   static std::string encode(const http::Response& response) {
+    if (response.status < 200 || response.status > 599)
+      throw Error(errc::codec_failure, "only a response with a status of 200 to 599 can be stored");
+    std::size_t size = 12 + response.body.size();
+    for (const http::Field& field : response.fields) size += 8 + field.name.size() + field.value.size();
     std::string bytes;
+    bytes.reserve(size);
     put(bytes, static_cast<std::size_t>(response.status));
     put(bytes, response.fields.size());
     for (const http::Field& field : response.fields) {
@@ -36,10 +43,12 @@ struct Codec<http::Response> {
   /// Throws `Error{codec_failure}` for bytes that `encode` did not write.
   static http::Response decode(std::string_view bytes) {
     http::Response response;
-    response.status = static_cast<int>(take(bytes));
+    const std::size_t status = take(bytes);
+    if (status < 200 || status > 599) wrong();
+    response.status = static_cast<int>(status);
     const std::size_t count = take(bytes);
     if (count > bytes.size() / 8) wrong();  // before anything is allocated for them
-    response.fields.reserve(count);
+    response.fields.reserve(count + 2);     // what a replay adds
     for (std::size_t i = 0; i < count; ++i) {
       std::string name(take_text(bytes));
       response.fields.push_back({std::move(name), std::string(take_text(bytes))});
