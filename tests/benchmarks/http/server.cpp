@@ -7,15 +7,13 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
-#include <memory>
 #include <string>
 #include <string_view>
 
 #include <httplib.h>
-#include <sys/socket.h>
 
 #include <paidonce/http/httplib.hpp>
+#include <paidonce/http/httplib_server.hpp>
 #include <paidonce/http/responder.hpp>
 #include <paidonce/paidonce.hpp>
 #include <paidonce/stores/file.hpp>
@@ -31,24 +29,15 @@ http::Response receipt() {
   return {200, {{"Content-Type", "application/json"}}, body};
 }
 
-class Server : public httplib::Server {
- public:
-  explicit Server(std::size_t threads) {
-    new_task_queue = [threads] { return new httplib::ThreadPool(threads); };
-    set_keep_alive_max_count(1'000'000'000);
-    set_tcp_nodelay(true);
-  }
-  int serve() {
-    const int port = bind_to_any_port("127.0.0.1");
-    ::listen(svr_sock_, SOMAXCONN);
-    std::printf("%d\n", port);
-    std::fflush(stdout);
-    return listen_after_bind() ? 0 : 1;
-  }
-};
+int serve(http::Server& server) {
+  const int port = server.bind_to_any_port("127.0.0.1");
+  std::printf("%d\n", port);
+  std::fflush(stdout);
+  return server.listen_after_bind() ? 0 : 1;
+}
 
 template <class S>
-int guarded(Server& server, S store) {
+int guarded(http::Server& server, S store) {
   IdempotencyGuard<S> guard(std::move(store));
   http::Responder responder(guard);
   server.Post("/payments", [&](const httplib::Request& request, httplib::Response& response) {
@@ -56,19 +45,22 @@ int guarded(Server& server, S store) {
         responder.answer(http::Tenant("shop"), http::view_of(request), [](Attempt&) { return receipt(); }),
         response);
   });
-  return server.serve();
+  return serve(server);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::string_view kind = argc > 1 ? argv[1] : "";
-  Server server(argc > 2 ? static_cast<std::size_t>(std::atoi(argv[2])) : 64);
+  http::ServerOptions options;
+  options.threads = argc > 2 ? static_cast<std::size_t>(std::atoi(argv[2])) : 64;
+  options.requests_per_connection = 1'000'000'000;
+  http::Server server(options);
   if (kind == "none") {
     server.Post("/payments", [](const httplib::Request&, httplib::Response& response) {
       http::send(receipt(), response);
     });
-    return server.serve();
+    return serve(server);
   }
   if (kind == "memory") return guarded(server, MemoryStore{});
   if (kind.starts_with("file:")) return guarded(server, FileStore{std::string(kind.substr(5))});
