@@ -46,7 +46,8 @@ struct ServerOptions {
   std::size_t requests_per_connection = 1000;
   /// Bytes of request line and header fields; more is 431.
   std::size_t largest_head = 16 << 10;
-  /// Bytes; more is 413, and is not read.
+  /// Bytes; more is 413, and is not read. Of a form cpp-httplib takes
+  /// CPPHTTPLIB_FORM_URL_ENCODED_PAYLOAD_MAX_LENGTH at most: 8192 in Debian's library.
   std::size_t largest_body = 1 << 20;
   /// From the first byte of a request to the end of its head, however the bytes arrive; then 408.
   Duration head_timeout = std::chrono::seconds(10);
@@ -152,13 +153,14 @@ class Server : public httplib::Server {
 
     std::string body;
     deadline = detail::Connection::Clock::now() + options_.body_timeout;
-    if (head.length > options_.largest_body) return refused(too_large());
+    const std::size_t largest = largest_body(head);
+    if (head.length > largest) return refused(too_large());
     if (head.expects_continue && connection.unread().empty() && (head.chunked || head.length > 0) &&
         !connection.send("HTTP/1.1 100 Continue\r\n\r\n", deadline))
       return false;
     const Refusal late{408, "The body of the request did not come in time."};
     if (head.chunked) {
-      ChunkedBody chunks(options_.largest_body);
+      ChunkedBody chunks(largest);
       for (;;) {
         connection.drop(chunks.take(connection.unread()));
         if (chunks.refusal().status == 413) return refused(too_large());
@@ -204,6 +206,13 @@ class Server : public httplib::Server {
     return false;
   }
 
+  /// cpp-httplib reads no larger forms, and would say so in its own words.
+  std::size_t largest_body(const RequestHead& head) const {
+    for (const auto& [name, value] : head.fields)
+      if (detail::same_name(name, "Content-Type") && value.starts_with("application/x-www-form-urlencoded"))
+        return std::min<std::size_t>(options_.largest_body, CPPHTTPLIB_FORM_URL_ENCODED_PAYLOAD_MAX_LENGTH);
+    return options_.largest_body;
+  }
   static Refusal too_large() { return {413, "The body is too large."}; }
   static Refusal too_large_head(const detail::Connection& connection) {
     if (connection.unread().find('\n') > longest_target)

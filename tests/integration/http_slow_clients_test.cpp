@@ -1,0 +1,188 @@
+// Clients that are slow, or gone: what their connection is ended by, that others are served meanwhile, and
+// that only what came whole is carried out.
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/guarded_server.hpp"
+#include "support/raw_client.hpp"
+
+using namespace integration;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string payment(const std::string& key, const std::string& path = "/pay",
+                    const std::string& fields = {}) {
+  return "POST " + path + " HTTP/1.1\r\nHost: shop.test\r\nIdempotency-Key: \"" + key +
+         "\"\r\nContent-Type: application/x-www-form-urlencoded\r\n" + fields +
+         "Content-Length: 10\r\n\r\namount=450";
+}
+
+std::string answer_to(int port, const std::string& request) {
+  RawClient client(port);
+  client.send(request);
+  const auto answer = client.answer();
+  return answer ? answer->told() : "closed";
+}
+
+GuardedServer::Settings impatient() {
+  GuardedServer::Settings settings;
+  settings.head_timeout = settings.body_timeout = settings.write_timeout = 300ms;
+  return settings;
+}
+
+}  // namespace
+
+TEST_CASE("a head that comes byte by byte ends by its timeout, and others are served",
+          "[http][hostile][slow]") {
+  GuardedServer server(impatient());
+  RawClient slow(server.port());
+  const auto begin = std::chrono::steady_clock::now();
+  const std::string endless = payment("slow").substr(0, 40) + std::string(100'000, 'a');
+  std::size_t sent = 0, served = 0;
+  while (sent < endless.size() && !slow.readable_within(5ms)) {
+    slow.send(endless.substr(sent++, 1));
+    if (sent % 8 == 0) {
+      REQUIRE(answer_to(server.port(), payment("other" + std::to_string(sent))) == "200");
+      ++served;
+    }
+  }
+  CHECK(slow.answer()->told() == "408 request-malformed");
+  CHECK_FALSE(slow.answer());
+  CHECK(std::chrono::steady_clock::now() - begin >= 300ms);
+  CHECK(std::chrono::steady_clock::now() - begin < 3s);
+  CHECK(served > 0);
+  CHECK(server.charges().size() == served);
+}
+
+TEST_CASE("a body that stops in the middle ends by its timeout, and charges nothing",
+          "[http][hostile][slow]") {
+  GuardedServer server(impatient());
+  const std::string whole = payment("a");
+  CHECK(answer_to(server.port(), whole.substr(0, whole.size() - 1)) == "408 request-malformed");
+  const std::string chunked =
+      "POST /pay HTTP/1.1\r\nHost: shop.test\r\nIdempotency-Key: \"b\"\r\n"
+      "Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: "
+      "chunked\r\n\r\na\r\namount=450\r\n0\r\n";
+  CHECK(answer_to(server.port(), chunked) == "408 request-malformed");
+  CHECK(server.charges().empty());
+  CHECK(answer_to(server.port(), whole) == "200");
+  CHECK(server.charges().size() == 1);
+}
+
+TEST_CASE("slow clients on every thread keep others waiting for one timeout, not for ever",
+          "[http][hostile][slow]") {
+  GuardedServer::Settings settings = impatient();
+  settings.threads = 2;
+  GuardedServer server(settings);
+  RawClient one(server.port()), two(server.port());
+  one.send("POST /pay HT");
+  two.send(payment("two").substr(0, 130));
+  CHECK(answer_to(server.port(), payment("other")) == "200");
+  CHECK(one.answer()->status == 408);
+  CHECK(two.answer()->status == 408);
+  CHECK(server.charges().size() == 1);
+}
+
+TEST_CASE("a client that does not read its answer holds a thread for one timeout", "[http][hostile][slow]") {
+  GuardedServer::Settings settings = impatient();
+  settings.threads = 1;
+  GuardedServer server(settings);
+  RawClient deaf(server.port());
+  deaf.send("GET /large HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(answer_to(server.port(), payment("other")) == "200");
+  CHECK(std::chrono::steady_clock::now() - begin >= 250ms);
+  CHECK_THROWS(deaf.answer());  // it got less than all
+}
+
+TEST_CASE("a connection without a request is closed after its timeout", "[http][hostile][slow]") {
+  GuardedServer::Settings settings;
+  settings.idle_timeout = 200ms;
+  GuardedServer server(settings);
+  RawClient silent(server.port()), kept(server.port());
+  kept.send(payment("a"));
+  CHECK(kept.answer()->told() == "200");
+  CHECK_FALSE(kept.answer());
+  CHECK_FALSE(silent.answer());
+}
+
+TEST_CASE("a connection that was answered is not kept while others wait", "[http][hostile][slow]") {
+  GuardedServer::Settings settings;
+  settings.threads = 1;
+  settings.idle_timeout = 60s;
+  GuardedServer server(settings);
+  RawClient kept(server.port());
+  kept.send(payment("a"));
+  CHECK(kept.answer()->told() == "200");
+  CHECK(answer_to(server.port(), payment("b")) == "200");  // not after 60 s
+  CHECK_FALSE(kept.answer());
+}
+
+TEST_CASE("a client that is gone right after its request is charged once, and its retry is replayed",
+          "[http][hostile][slow]") {
+  GuardedServer server;
+  RawClient closing(server.port());
+  closing.send(payment("closed", "/slow"));
+  REQUIRE(server.wait_for_waiting(1));
+  closing.reset();
+  CHECK(answer_to(server.port(), payment("closed", "/slow")) == "409 in-progress");
+  server.let_go();
+  REQUIRE(server.wait_for_charges(1));
+  std::string retried;
+  while ((retried = answer_to(server.port(), payment("closed", "/slow"))) == "409 in-progress") {
+  }
+  CHECK(retried == "200 replayed");
+  CHECK(server.charges().size() == 1);
+}
+
+TEST_CASE("two equal requests that come byte by byte, in turns, are one charge", "[http][hostile][slow]") {
+  GuardedServer server;
+  const std::string bytes = payment("twins");
+  RawClient one(server.port()), two(server.port());
+  for (const char byte : bytes) {
+    one.send({&byte, 1});
+    two.send({&byte, 1});
+  }
+  std::vector<std::string> told = {one.answer()->told(), two.answer()->told()};
+  std::sort(told.begin(), told.end());
+  CHECK(told[0] == "200");
+  CHECK((told[1] == "200 replayed" || told[1] == "409 in-progress"));
+  CHECK(answer_to(server.port(), bytes) == "200 replayed");
+  CHECK(server.charges().size() == 1);
+}
+
+TEST_CASE("a client that asks before it sends the body is told to go on, or why not",
+          "[http][hostile][slow]") {
+  GuardedServer server;
+  const std::string request = payment("a", "/pay", "Expect: 100-continue\r\n");
+  RawClient client(server.port());
+  client.send(request.substr(0, request.size() - 10));
+  CHECK(client.answer()->status == 100);
+  client.send("amount=450");
+  CHECK(client.answer()->told() == "200");
+  CHECK(answer_to(server.port(),
+                  "POST /strict HTTP/1.1\r\nHost: shop.test\r\nExpect: 100-continue\r\n"
+                  "Content-Length: 2000000\r\n\r\n") == "413 body-too-large");
+}
+
+TEST_CASE("a server that stops waits for payments, and not for clients", "[http][hostile][slow]") {
+  GuardedServer::Settings settings;
+  settings.idle_timeout = settings.head_timeout = 60s;
+  auto server = std::make_unique<GuardedServer>(settings);
+  RawClient idle(server->port()), kept(server->port()), paying(server->port());
+  kept.send(payment("a"));
+  CHECK(kept.answer()->told() == "200");
+  paying.send(payment("b", "/slow"));
+  REQUIRE(server->wait_for_waiting(1));
+  server.reset();  // lets it go
+  CHECK(paying.answer()->told() == "200");
+  CHECK_FALSE(paying.answer());
+  CHECK_FALSE(kept.answer());
+  CHECK_FALSE(idle.answer());
+}
