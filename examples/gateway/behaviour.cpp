@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <vector>
 
 namespace gateway {
@@ -34,15 +35,29 @@ std::optional<Behaviour> scripted(const Rates& rates, std::string_view token) {
   if (token == "tok_dropReply") return Behaviour{Effect::charge, Answer::drop, {}};
   if (token == "tok_dropRequest") return Behaviour{Effect::nothing, Answer::drop, {}};
   if (token == "tok_crash") return Behaviour{Effect::charge, Answer::die, {}};
+  if (token == "tok_processing") return Behaviour{Effect::pend, Answer::send, {}};
+  if (token == "tok_processingFails") return Behaviour{Effect::pend, Answer::send, {}, Later::fails};
+  if (token == "tok_processingDropReply") return Behaviour{Effect::pend, Answer::drop, {}};
+  if (token == "tok_webhookFirst")
+    return Behaviour{Effect::pend, Answer::send, {}, Later::succeeds_before_the_answer};
   if (token == "tok_forget") return Behaviour{Effect::forget, Answer::send, {}};
   return std::nullopt;
+}
+
+/// A payment method under the name of its token.
+std::string as_token(std::string_view name) {
+  constexpr std::string_view card = "pm_card_", bank = "pm_bank_transfer";
+  if (name.starts_with(card)) return "tok_" + std::string(name.substr(card.size()));
+  if (name.starts_with(bank)) return "tok_processing" + std::string(name.substr(bank.size()));
+  return std::string(name);
 }
 
 std::string_view link_of_chain(std::string_view source, std::uint32_t attempt) {
   std::vector<std::string_view> tokens;
   for (std::size_t from = 0; from <= source.size();) {
     const std::size_t bar = std::min(source.find('|', from), source.size());
-    if (const auto token = source.substr(from, bar - from); token.starts_with("tok_"))
+    if (const auto token = source.substr(from, bar - from);
+        token.starts_with("tok_") || token.starts_with("pm_"))
       tokens.push_back(token);
     from = bar + 1;
   }
@@ -54,7 +69,7 @@ std::string_view link_of_chain(std::string_view source, std::uint32_t attempt) {
 
 std::optional<Behaviour> decide(const Rates& rates, std::string_view order, std::uint32_t attempt,
                                 std::string_view source) {
-  const std::string_view token = link_of_chain(source, attempt);
+  const std::string token = as_token(link_of_chain(source, attempt));
   if (const auto told = scripted(rates, token)) return told;
   if (std::find(plain_cards.begin(), plain_cards.end(), token) == plain_cards.end()) return std::nullopt;
 

@@ -9,7 +9,12 @@
 namespace gateway {
 
 /// What happens to the customer's money.
-enum class Effect { charge, decline, forget, rate_limit, server_error, nothing };
+/// `pend`: taken on, and the money comes later, or does not.
+enum class Effect { charge, decline, pend, forget, rate_limit, server_error, nothing };
+
+/// How a payment that ends later ends where nobody says otherwise, and whether its end is told before its
+/// answer.
+enum class Later { succeeds, fails, succeeds_before_the_answer };
 
 /// What happens to the answer: sent, lost with its connection, or never written because the process dies.
 enum class Answer { send, drop, die };
@@ -18,6 +23,7 @@ struct Behaviour {
   Effect effect = Effect::charge;
   Answer answer = Answer::send;
   std::chrono::milliseconds delay{0};  ///< before the effect: a client that gave up can be charged later
+  Later later = Later::succeeds;       ///< of `Effect::pend`
 };
 
 /// Probabilities from 0 to 1, rolled for requests whose token scripts nothing.
@@ -40,6 +46,13 @@ struct Rates {
 /// `tok_forget` (answers that it charged, but the list will not know). A chain `tok_429|tok_visa` takes one
 /// token an attempt, the last one for ever; what stands behind it is ignored where it is no token, so that
 /// chains can be told apart.
+///
+/// Of payments that end later: `tok_processing`, `tok_processingFails` (how it ends, if it is left to the
+/// clock), `tok_processingDropReply`, `tok_webhookFirst` (it has succeeded, and its webhook was acknowledged,
+/// before the request is answered "pending").
+///
+/// Payment methods are the same under other names: `pm_card_visa` is `tok_visa`, and so on;
+/// `pm_bank_transfer` is `tok_processing`, `pm_bank_transferFails` is `tok_processingFails`.
 ///
 /// It depends on its arguments alone, never on time or on the order of threads.
 std::optional<Behaviour> decide(const Rates& rates, std::string_view order, std::uint32_t attempt,

@@ -33,6 +33,17 @@ void write_durably(int file, std::string_view bytes) {
   if (::fdatasync(file) != 0) give_up();
 }
 
+std::string id_of(const char* prefix, std::size_t made_before) {
+  char id[32];
+  std::snprintf(id, sizeof id, "%s_%012zu", prefix, made_before + 1);
+  return id;
+}
+
+void acknowledge(std::map<std::string, Untold>& untold, const std::string& event) {
+  const auto found = untold.find(event);
+  if (found != untold.end() && --found->second.left == 0) untold.erase(found);
+}
+
 }  // namespace
 
 Ledger::Ledger(const std::filesystem::path& file) {
@@ -51,14 +62,26 @@ void Ledger::read(const std::filesystem::path& file) {
     throw std::runtime_error("the ledger " + file.string() + " is in use by another gateway");
   std::uintmax_t whole_lines = 0;
   if (std::ifstream in(file, std::ios::binary); in) {
-    for (std::string line; std::getline(in, line) && !in.eof();) {
-      const json entry = json::parse(line, nullptr, false);
-      if (!entry.is_object() || !entry.contains("charge"))
+    for (std::string text; std::getline(in, text) && !in.eof();) {
+      const json entry = json::parse(text, nullptr, false);
+      if (!entry.is_object() ||
+          !(entry.contains("charge") || entry.contains("intent") || entry.contains("told")))
         throw std::runtime_error("the ledger " + file.string() +
                                  " has a line that is no charge; name a new file, or one of a gateway");
-      entries_.push_back(
-          {entry["charge"], entry.value("idempotency_key", ""), entry.value("parameters", "")});
-      whole_lines += line.size() + 1;
+      whole_lines += text.size() + 1;
+      if (entry.contains("told")) {
+        acknowledge(untold_, entry["told"]);
+        continue;
+      }
+      const json none;
+      Line line = {entry.value("charge", none),
+                   entry.value("intent", none),
+                   entry.value("idempotency_key", ""),
+                   entry.value("parameters", ""),
+                   entry.value("events", std::vector<json>()),
+                   entry.value("deliveries", 0U)};
+      remember(line);
+      history_.push_back(std::move(line));
     }
   }
   if (::ftruncate(file_, static_cast<off_t>(whole_lines)) != 0)
@@ -67,47 +90,96 @@ void Ledger::read(const std::filesystem::path& file) {
 
 Ledger::~Ledger() { ::close(file_); }
 
-json Ledger::append(Entry entry) {
-  const std::lock_guard lock(mutex_);
-  char id[32];
-  std::snprintf(id, sizeof id, "ch_%012zu", entries_.size() + 1);
-  entry.charge["id"] = id;
-  const json line = {
-      {"charge", entry.charge}, {"idempotency_key", entry.idempotency_key}, {"parameters", entry.parameters}};
-  write_durably(file_, line.dump() + '\n');
-  entries_.push_back(std::move(entry));
-  return entries_.back().charge;
+void Ledger::Objects::put(const json& object) {
+  const auto [known, fresh] = positions_.try_emplace(object.at("id"), objects_.size());
+  if (fresh)
+    objects_.push_back(object);
+  else
+    objects_[known->second] = object;
 }
 
-std::optional<std::size_t> Ledger::position(const std::string& id) const {
-  for (std::size_t at = 0; at < entries_.size(); ++at)
-    if (entries_[at].charge.at("id") == id) return at;
-  return std::nullopt;
+std::optional<std::size_t> Ledger::Objects::position(const std::string& id) const {
+  const auto found = positions_.find(id);
+  return found == positions_.end() ? std::nullopt : std::optional(found->second);
 }
 
-std::optional<Ledger::Page> Ledger::page(std::size_t limit, const std::string& starting_after) const {
+void Ledger::remember(const Line& line) {
+  if (!line.charge.is_null()) charges_.put(line.charge);
+  if (!line.intent.is_null()) intents_.put(line.intent);
+  events_ += line.events.size();
+  if (line.deliveries == 0) return;
+  for (const json& event : line.events) untold_[event.at("id")] = {event, line.deliveries};
+}
+
+Line Ledger::append(Line line) {
   const std::lock_guard lock(mutex_);
-  std::size_t end = entries_.size();
+  if (!line.charge.is_null() && !line.charge.contains("id")) line.charge["id"] = id_of("ch", charges_.size());
+  if (!line.intent.is_null() && !line.intent.contains("id")) {
+    line.intent["id"] = id_of("pi", intents_.size());
+    line.intent["client_secret"] = line.intent["id"].get<std::string>() + "_secret_of_a_test";
+  }
+  if (!line.charge.is_null() && !line.intent.is_null()) {
+    line.charge["payment_intent"] = line.intent["id"];
+    line.intent["latest_charge"] = line.charge["id"];
+    if (json& error = line.intent["last_payment_error"]; error.is_object())
+      error["charge"] = line.charge["id"];
+  }
+  for (std::size_t at = 0; at < line.events.size(); ++at) line.events[at]["id"] = id_of("evt", events_ + at);
+
+  json entry = {{"idempotency_key", line.idempotency_key}, {"parameters", line.parameters}};
+  if (!line.charge.is_null()) entry["charge"] = line.charge;
+  if (!line.intent.is_null()) entry["intent"] = line.intent;
+  if (!line.events.empty()) {
+    entry["events"] = line.events;
+    entry["deliveries"] = line.deliveries;
+  }
+  write_durably(file_, entry.dump() + '\n');
+  remember(line);
+  return line;
+}
+
+void Ledger::told(const std::string& event) {
+  const std::lock_guard lock(mutex_);
+  write_durably(file_, json{{"told", event}}.dump() + '\n');
+  acknowledge(untold_, event);
+}
+
+std::optional<Ledger::Page> Ledger::page(Kind kind, std::size_t limit,
+                                         const std::string& starting_after) const {
+  const std::lock_guard lock(mutex_);
+  const Objects& all = objects(kind);
+  std::size_t end = all.size();
   if (!starting_after.empty()) {
-    const auto last_seen = position(starting_after);
+    const auto last_seen = all.position(starting_after);
     if (!last_seen) return std::nullopt;
     end = *last_seen;
   }
   Page page;
-  while (end > 0 && page.charges.size() < limit) page.charges.push_back(entries_[--end].charge);
+  while (end > 0 && page.objects.size() < limit) page.objects.push_back(all[--end]);
   page.has_more = end > 0;
   return page;
 }
 
-std::optional<json> Ledger::find(const std::string& id) const {
+std::optional<json> Ledger::find(Kind kind, const std::string& id) const {
   const std::lock_guard lock(mutex_);
-  if (const auto at = position(id)) return entries_[*at].charge;
+  const Objects& all = objects(kind);
+  if (const auto at = all.position(id)) return all[*at];
   return std::nullopt;
 }
 
-std::vector<Entry> Ledger::entries() const {
+std::vector<json> Ledger::pending() const {
   const std::lock_guard lock(mutex_);
-  return entries_;
+  std::vector<json> found;
+  for (std::size_t at = 0; at < charges_.size(); ++at)
+    if (charges_[at].at("status") == "pending") found.push_back(charges_[at]);
+  return found;
+}
+
+std::vector<Untold> Ledger::untold() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Untold> all;
+  for (const auto& [id, untold] : untold_) all.push_back(untold);
+  return all;
 }
 
 }  // namespace gateway

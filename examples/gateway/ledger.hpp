@@ -1,24 +1,36 @@
 #pragma once
-// The gateway's memory: one JSON line for each charge, succeeded and failed alike, in a file that survives
-// the process.
+// The gateway's memory: JSON lines in a file that survives the process. A charge, succeeded and failed alike,
+// is a line; one that ends later has a second line, which is what it is then.
 
 #include <cstddef>
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 namespace gateway {
 
-/// A line of the ledger: the charge as the API shows it, and the request that caused it, so that a restarted
-/// gateway knows its idempotency answers again.
-struct Entry {
-  nlohmann::json charge;
-  std::string idempotency_key;  ///< empty: none was sent
-  std::string parameters;       ///< of the request, in canonical form
+/// What a request, or a settlement, did: durable together, or not at all. What it has none of is null, or
+/// empty.
+struct Line {
+  nlohmann::json charge = {};  ///< as the API shows it; without an `id` it is a new one
+  nlohmann::json intent = {};  ///< likewise; the charge, if there is one, is made its latest
+  std::string idempotency_key = {};
+  std::string parameters = {};              ///< of the request, in canonical form
+  std::vector<nlohmann::json> events = {};  ///< to be told, without ids
+  unsigned deliveries = 0;                  ///< how often each has to be acknowledged
+};
+
+/// An event that has to be told so many times more.
+struct Untold {
+  nlohmann::json event;
+  unsigned left = 0;
 };
 
 /// Safe to use from any number of threads. A line is on the disk before `append` returns; what a crash left
@@ -31,25 +43,49 @@ class Ledger {
   Ledger(const Ledger&) = delete;
   Ledger& operator=(const Ledger&) = delete;
 
-  /// Gives the charge its `id` and keeps it. A ledger that cannot be written ends the process: a gateway that
-  /// forgets charges is of no use.
-  nlohmann::json append(Entry entry);
+  /// Gives what is new its id, links charge and intent, and keeps the line, which it returns. A ledger that
+  /// cannot be written ends the process: a gateway that forgets charges is of no use.
+  Line append(Line line);
+  /// That an event was acknowledged once.
+  void told(const std::string& event);
 
+  enum class Kind { charge, intent };
   struct Page {
-    std::vector<nlohmann::json> charges;  ///< newest first
+    std::vector<nlohmann::json> objects;  ///< newest first
     bool has_more = false;
   };
-  /// nullopt when `starting_after` names no charge. An empty one starts with the newest.
-  std::optional<Page> page(std::size_t limit, const std::string& starting_after) const;
-  std::optional<nlohmann::json> find(const std::string& id) const;
-  std::vector<Entry> entries() const;
+  /// nullopt when `starting_after` names no such object. An empty one starts with the newest.
+  std::optional<Page> page(Kind kind, std::size_t limit, const std::string& starting_after) const;
+  std::optional<nlohmann::json> find(Kind kind, const std::string& id) const;
+  std::vector<nlohmann::json> pending() const;
+  std::vector<Untold> untold() const;
+
+  /// The lines that were there when it was opened, once.
+  std::vector<Line> take_history() { return std::exchange(history_, {}); }
 
  private:
+  /// Objects by id, in the order in which they were made.
+  class Objects {
+   public:
+    void put(const nlohmann::json& object);
+    std::optional<std::size_t> position(const std::string& id) const;
+    const nlohmann::json& operator[](std::size_t at) const { return objects_[at]; }
+    std::size_t size() const { return objects_.size(); }
+
+   private:
+    std::vector<nlohmann::json> objects_;
+    std::unordered_map<std::string, std::size_t> positions_;
+  };
+
   void read(const std::filesystem::path& file);
-  std::optional<std::size_t> position(const std::string& id) const;
+  void remember(const Line& line);
+  const Objects& objects(Kind kind) const { return kind == Kind::charge ? charges_ : intents_; }
 
   mutable std::mutex mutex_;
-  std::vector<Entry> entries_;
+  Objects charges_, intents_;
+  std::map<std::string, Untold> untold_;
+  std::size_t events_ = 0;
+  std::vector<Line> history_;
   int file_ = -1;
 };
 

@@ -1,9 +1,12 @@
-// A payment gateway to test against, in a process of its own: it speaks the part of Stripe's charges API that
-// a shop needs, and keeps a ledger of every charge, so that a double charge is visible to anyone.
+// A payment gateway to test against, in a process of its own: it speaks the part of Stripe's API of charges
+// and payment intents that a shop needs, and keeps a ledger of every charge, so that a double charge is
+// visible to anyone.
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <optional>
 #include <thread>
 
 #include <pthread.h>
@@ -20,6 +23,9 @@ struct Options {
   gateway::Dedupe dedupe = gateway::Dedupe::on;
   gateway::Rates rates;
   unsigned delay_ms = 300;
+  std::optional<unsigned> settle_after_ms;
+  gateway::WebhookTarget webhook;
+  unsigned webhook_pause_ms = 500;
 };
 
 void declare(CLI::App& app, Options& options) {
@@ -49,6 +55,16 @@ void declare(CLI::App& app, Options& options) {
   rate("--crash-rate", options.rates.crash, "Charges after which the process dies without an answer");
   rate("--error-rate", options.rates.server_error, "Requests answered with 500, nothing charged");
   rate("--limit-rate", options.rates.rate_limit, "Requests answered with 429, nothing charged");
+  app.add_option("--settle-after-ms", options.settle_after_ms,
+                 "When payments of tok_processing end; without it, when POST /test/settle says so")
+      ->check(CLI::Range(0, 86'400'000));
+  app.add_option("--webhook", options.webhook.url,
+                 "URL that is told how they ended; events are signed with GATEWAY_WEBHOOK_SECRET, which the "
+                 "environment must have");
+  app.add_option("--webhook-pause-ms", options.webhook_pause_ms,
+                 "Before an event that was not acknowledged is sent again; doubled each time, up to a minute")
+      ->check(CLI::Range(1, 60'000))
+      ->capture_default_str();
   app.footer(
       "Exit status: 0 ended by SIGTERM or SIGINT; 1 the ledger or the port cannot be used; 2 bad usage.");
 }
@@ -61,7 +77,12 @@ int run(const Options& options) {
   pthread_sigmask(SIG_BLOCK, &ending, nullptr);
 
   gateway::Ledger ledger(options.ledger);
-  gateway::Server server(ledger, options.dedupe, options.rates);
+  gateway::Webhooks webhooks(ledger, options.webhook);
+  gateway::Settlements settlements(ledger, webhooks,
+                                   options.settle_after_ms
+                                       ? std::optional(std::chrono::milliseconds(*options.settle_after_ms))
+                                       : std::nullopt);
+  gateway::Server server(ledger, settlements, webhooks, options.dedupe, options.rates);
   const int port = server.bind(options.port);
   if (port <= 0) {
     std::fprintf(stderr,
@@ -86,7 +107,7 @@ int run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("A payment gateway to test against; speaks Stripe's charges API");
+  CLI::App app("A payment gateway to test against; speaks Stripe's charges and payment intents");
   Options options;
   declare(app, options);
   try {
@@ -94,6 +115,12 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& wrong) {
     return app.exit(wrong) == 0 ? 0 : 2;
   }
+  if (const char* secret = std::getenv("GATEWAY_WEBHOOK_SECRET")) options.webhook.secret = secret;
+  if (!options.webhook.url.empty() && options.webhook.secret.empty()) {
+    std::fprintf(stderr, "gateway: --webhook needs a secret to sign with: set GATEWAY_WEBHOOK_SECRET\n");
+    return 2;
+  }
+  options.webhook.first_pause = std::chrono::milliseconds(options.webhook_pause_ms);
   options.rates.delay_for = std::chrono::milliseconds(options.delay_ms);
   try {
     return run(options);

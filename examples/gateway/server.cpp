@@ -1,5 +1,6 @@
 #include "server.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <thread>
@@ -18,6 +19,8 @@ void send(httplib::Response& response, const Reply& reply) {
   response.set_content(reply.body.dump(2) + '\n', "application/json");
 }
 
+std::string name_of(Ledger::Kind kind) { return kind == Ledger::Kind::charge ? "charge" : "payment_intent"; }
+
 /// As a power cut would have it: nothing is flushed, nothing is said.
 [[noreturn]] void die() {
   ::kill(::getpid(), SIGKILL);
@@ -26,12 +29,15 @@ void send(httplib::Response& response, const Reply& reply) {
 
 }  // namespace
 
-Server::Server(Ledger& ledger, Dedupe dedupe, const Rates& rates)
-    : ledger_(ledger), dedupe_(dedupe), rates_(rates) {
-  for (const Entry& entry : ledger_.entries()) {
-    ++attempts_[entry.charge.at("metadata").value("order", "")];
-    if (!entry.idempotency_key.empty())
-      answers_.finish(entry.idempotency_key, entry.parameters, answer_about(entry.charge));
+Server::Server(Ledger& ledger, Settlements& settlements, Webhooks& webhooks, Dedupe dedupe,
+               const Rates& rates)
+    : ledger_(ledger), settlements_(settlements), webhooks_(webhooks), dedupe_(dedupe), rates_(rates) {
+  for (const Line& line : ledger_.take_history()) {
+    if (!line.events.empty()) continue;  // it ended a payment, and no request did
+    const auto& object = line.intent.is_null() ? line.charge : line.intent;
+    if (!line.charge.is_null()) ++attempts_[line.charge.at("metadata").value("order", "")];
+    if (!line.idempotency_key.empty())
+      answers_.finish(line.idempotency_key, line.parameters, answer_about(object));
   }
 
   http_.new_task_queue = [] {
@@ -49,10 +55,27 @@ Server::Server(Ledger& ledger, Dedupe dedupe, const Rates& rates)
                      "You did not provide an API key: use it as the user name of basic authentication."));
     return httplib::Server::HandlerResponse::Handled;
   });
-  http_.Post("/v1/charges", [this](const auto& request, auto& response) { create(request, response); });
-  http_.Get("/v1/charges", [this](const auto& request, auto& response) { list(request, response); });
-  http_.Get("/v1/charges/([^/]+)",
-            [this](const auto& request, auto& response) { retrieve(request, response); });
+  const auto add = [this](const std::string& path, Ledger::Kind kind) {
+    http_.Get(path, [this, kind](const auto& request, auto& response) { list(kind, request, response); });
+    http_.Get(path + "/([^/]+)",
+              [this, kind](const auto& request, auto& response) { retrieve(kind, request, response); });
+  };
+  add("/v1/charges", Ledger::Kind::charge);
+  add("/v1/payment_intents", Ledger::Kind::intent);
+  http_.Post("/v1/charges",
+             [this](const auto& request, auto& response) { create_charge(request, response); });
+  http_.Post("/v1/payment_intents",
+             [this](const auto& request, auto& response) { create_intent(request, response); });
+  http_.Post("/v1/payment_intents/([^/]+)/confirm",
+             [this](const auto& request, auto& response) { confirm_intent(request, response); });
+  http_.Post("/test/settle", [this](const auto& request, auto& response) { settle(request, response); });
+  http_.Get("/test/webhooks", [this](const auto& request, auto& response) {
+    std::uint32_t wait = 0;
+    const std::string text = request.get_param_value("wait_ms");
+    std::from_chars(text.data(), text.data() + text.size(), wait);
+    send(response,
+         {200, {{"untold", webhooks_.wait_until_told(std::chrono::milliseconds(std::min(wait, 60'000U)))}}});
+  });
 }
 
 int Server::bind(int port) {
@@ -64,12 +87,11 @@ int Server::bind(int port) {
   return bound;
 }
 
-void Server::create(const httplib::Request& request, httplib::Response& response) {
-  const auto form = read_charge_form(request.params);
-  if (const auto* wrong = std::get_if<Reply>(&form)) return send(response, *wrong);
-
+template <class Work>
+void Server::once(const httplib::Request& request, httplib::Response& response, Work work) {
   const std::string key = request.get_header_value("Idempotency-Key");
-  const std::string parameters = canonical(request.params);
+  std::string parameters = canonical(request.params);
+  if (request.path != "/v1/charges") parameters = request.path + ' ' + parameters;
   const bool remember = dedupe_ == Dedupe::on && !key.empty();
   if (remember) {
     const auto [found, reply] = answers_.begin(key, parameters);
@@ -87,7 +109,7 @@ void Server::create(const httplib::Request& request, httplib::Response& response
     }
   }
 
-  const Done done = charge(std::get<ChargeRequest>(form), key, parameters);
+  const Done done = work(Asked{key, parameters});
   if (remember && done.keep == Done::Keep::yes) answers_.finish(key, parameters, done.reply);
   if (remember && done.keep == Done::Keep::no) answers_.forget(key);
   switch (done.answer) {
@@ -97,28 +119,90 @@ void Server::create(const httplib::Request& request, httplib::Response& response
   }
 }
 
-Server::Done Server::charge(const ChargeRequest& order, const std::string& key,
-                            const std::string& parameters) {
+void Server::create_charge(const httplib::Request& request, httplib::Response& response) {
+  const auto form = read_charge_form(request.params);
+  if (const auto* wrong = std::get_if<Reply>(&form)) return send(response, *wrong);
+  once(request, response,
+       [&](const Asked& asked) { return charge(std::get<ChargeRequest>(form), nullptr, asked); });
+}
+
+void Server::create_intent(const httplib::Request& request, httplib::Response& response) {
+  const auto form = read_intent_form(request.params);
+  if (const auto* wrong = std::get_if<Reply>(&form)) return send(response, *wrong);
+  const auto& [order, when] = std::get<IntentRequest>(form);
+  once(request, response, [&](const Asked& asked) -> Done {
+    nlohmann::json intent = intent_object(order);
+    if (when == Confirm::now) return charge(order, intent, asked);
+    return {{200, ledger_.append({nullptr, std::move(intent), asked.key, asked.parameters}).intent}};
+  });
+}
+
+void Server::confirm_intent(const httplib::Request& request, httplib::Response& response) {
+  const std::string id = request.matches[1];
+  once(request, response, [&](const Asked& asked) -> Done {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!confirming_.insert(id).second)
+        return {error_reply(409, "invalid_request_error", "lock_timeout",
+                            "This PaymentIntent is being confirmed by another request."),
+                Answer::send, Done::Keep::no};
+    }
+    Done done = confirm(id, request.get_param_value("payment_method"), asked);
+    const std::lock_guard lock(mutex_);
+    confirming_.erase(id);
+    return done;
+  });
+}
+
+Server::Done Server::confirm(const std::string& id, const std::string& method, const Asked& asked) {
+  const auto wrong = [](int status, const char* code, const std::string& message) -> Done {
+    return {error_reply(status, "invalid_request_error", code, message), Answer::send, Done::Keep::no};
+  };
+  const auto intent = ledger_.find(Ledger::Kind::intent, id);
+  if (!intent) return wrong(404, "resource_missing", "No such payment_intent: '" + id + "'");
+  const std::string status = intent->at("status");
+  if (status != "requires_confirmation" && status != "requires_payment_method")
+    return wrong(400, "payment_intent_unexpected_state", "This PaymentIntent's status is " + status + ".");
+  ChargeRequest order = request_of(*intent);
+  if (!method.empty()) order.source = method;
+  if (order.source.empty())
+    return wrong(400, "parameter_missing", "You cannot confirm this PaymentIntent without a payment method.");
+  return charge(order, *intent, asked);
+}
+
+Server::Done Server::charge(const ChargeRequest& order, const nlohmann::json& intent, const Asked& asked) {
+  const bool of_intent = !intent.is_null();
   const auto behaviour = decide(rates_, order.order(), next_attempt(order.order()), order.source);
   if (!behaviour)
     return {error_reply(400, "invalid_request_error", "resource_missing",
-                        "No such token: '" + order.source + "'", "source"),
+                        (of_intent ? "No such PaymentMethod: '" : "No such token: '") + order.source + "'",
+                        of_intent ? "payment_method" : "source"),
             Answer::send, Done::Keep::no};
   std::this_thread::sleep_for(behaviour->delay);
 
+  const auto moved = [&](const nlohmann::json& charge) {
+    const auto line =
+        ledger_.append({charge, of_intent ? charged_intent(intent, charge, order.source) : nlohmann::json(),
+                        asked.key, asked.parameters});
+    if (behaviour->effect == Effect::pend) began(line.charge, behaviour->later);
+    return Done{answer_about(of_intent ? line.intent : line.charge), behaviour->answer, Done::Keep::yes};
+  };
   switch (behaviour->effect) {
-    case Effect::charge:
-    case Effect::decline: {
-      const auto status =
-          behaviour->effect == Effect::charge ? ChargeStatus::succeeded : ChargeStatus::failed;
-      const auto kept = ledger_.append({charge_object(order, status), key, parameters});
-      return {answer_about(kept), behaviour->answer, Done::Keep::yes};
-    }
+    case Effect::charge: return moved(charge_object(order, ChargeStatus::succeeded));
+    case Effect::decline: return moved(charge_object(order, ChargeStatus::failed));
+    case Effect::pend:
+      return moved(pending_charge(
+          order, behaviour->later == Later::fails ? ChargeStatus::failed : ChargeStatus::succeeded));
     case Effect::forget: {
       auto charge = charge_object(order, ChargeStatus::succeeded);
       const std::lock_guard lock(mutex_);
-      charge["id"] = "ch_forgotten_" + std::to_string(++forgotten_);
-      return {{200, charge}, behaviour->answer, Done::Keep::yes};
+      const std::string number = std::to_string(++forgotten_);
+      charge["id"] = "ch_forgotten_" + number;
+      if (!of_intent) return {{200, charge}, behaviour->answer, Done::Keep::yes};
+      auto forgotten = charged_intent(intent, charge, order.source);
+      if (!forgotten.contains("id")) forgotten["id"] = "pi_forgotten_" + number;
+      forgotten["latest_charge"] = charge["id"];
+      return {{200, forgotten}, behaviour->answer, Done::Keep::yes};
     }
     case Effect::rate_limit:
       return {error_reply(429, "rate_limit_error", "rate_limit", "Too many requests in a period of time."),
@@ -131,7 +215,13 @@ Server::Done Server::charge(const ChargeRequest& order, const std::string& key,
   return {{}, behaviour->answer, Done::Keep::no};
 }
 
-void Server::list(const httplib::Request& request, httplib::Response& response) const {
+void Server::began(const nlohmann::json& charge, Later later) {
+  if (later != Later::succeeds_before_the_answer) return settlements_.made(charge);
+  settlements_.settle({charge.at("id"), ChargeStatus::succeeded});
+  webhooks_.wait_until_told(std::chrono::seconds(10));
+}
+
+void Server::list(Ledger::Kind kind, const httplib::Request& request, httplib::Response& response) const {
   std::size_t limit = 10;
   if (request.has_param("limit")) {
     const std::string text = request.get_param_value("limit");
@@ -141,18 +231,29 @@ void Server::list(const httplib::Request& request, httplib::Response& response) 
                                         "The limit must be from 1 to 100", "limit"));
   }
   const std::string starting_after = request.get_param_value("starting_after");
-  const auto page = ledger_.page(limit, starting_after);
+  const auto page = ledger_.page(kind, limit, starting_after);
   if (!page)
     return send(response, error_reply(400, "invalid_request_error", "resource_missing",
-                                      "No such charge: " + starting_after, "starting_after"));
-  send(response, {200, list_object(page->charges, page->has_more)});
+                                      "No such " + name_of(kind) + ": " + starting_after, "starting_after"));
+  send(response, {200, list_object(request.path, page->objects, page->has_more)});
 }
 
-void Server::retrieve(const httplib::Request& request, httplib::Response& response) const {
+void Server::retrieve(Ledger::Kind kind, const httplib::Request& request, httplib::Response& response) const {
   const std::string id = request.matches[1];
-  if (const auto charge = ledger_.find(id)) return send(response, {200, *charge});
-  send(response,
-       error_reply(404, "invalid_request_error", "resource_missing", "No such charge: " + id, "id"));
+  if (const auto object = ledger_.find(kind, id)) return send(response, {200, *object});
+  send(response, error_reply(404, "invalid_request_error", "resource_missing",
+                             "No such " + name_of(kind) + ": " + id, "id"));
+}
+
+void Server::settle(const httplib::Request& request, httplib::Response& response) {
+  const auto form = read_settle_form(request.params);
+  if (const auto* wrong = std::get_if<Reply>(&form)) return send(response, *wrong);
+  const auto& asked = std::get<SettleRequest>(form);
+  const auto line = settlements_.settle(asked);
+  if (!line)
+    return send(response, error_reply(404, "invalid_request_error", "resource_missing",
+                                      "No such payment: " + asked.payment, "payment"));
+  send(response, {200, {{"charge", line->charge}, {"events", line->events}}});
 }
 
 std::uint32_t Server::next_attempt(const std::string& order) {

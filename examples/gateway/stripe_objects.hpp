@@ -1,6 +1,6 @@
 #pragma once
-// The JSON shapes of Stripe's API (https://stripe.com/docs/api/charges, .../errors) as far as this gateway
-// speaks it.
+// The JSON shapes of Stripe's API (https://stripe.com/docs/api/charges, .../payment_intents, .../events,
+// .../errors) as far as this gateway speaks it.
 
 #include <cstdint>
 #include <map>
@@ -30,13 +30,32 @@ struct ChargeRequest {
   }
 };
 
-enum class ChargeStatus { succeeded, failed };
+/// A pending charge has moved no money; it is the end that does, or does not.
+enum class ChargeStatus { succeeded, failed, pending };
 
 nlohmann::json charge_object(const ChargeRequest& request, ChargeStatus status);
-nlohmann::json list_object(const std::vector<nlohmann::json>& charges, bool has_more);
+/// A pending charge of money that is on its way from a bank. The account says how it ends where nobody says
+/// otherwise.
+nlohmann::json pending_charge(const ChargeRequest& request, ChargeStatus end);
+ChargeStatus end_of_account(const nlohmann::json& pending_charge);
+/// The charge after its end.
+nlohmann::json ended_charge(nlohmann::json pending, ChargeStatus end);
 
-/// The answer to the request that caused this charge: 200 with the charge, or 402 with a `card_error`.
-Reply answer_about(const nlohmann::json& charge);
+/// An intent that nobody has confirmed.
+nlohmann::json intent_object(const ChargeRequest& request);
+/// What may still be confirmed, as the request that it was made with.
+ChargeRequest request_of(const nlohmann::json& intent);
+/// The intent after that charge, with that payment method.
+nlohmann::json charged_intent(nlohmann::json intent, const nlohmann::json& charge, const std::string& method);
+
+/// Without its id, which the ledger gives.
+nlohmann::json event_object(const std::string& type, const nlohmann::json& object);
+
+nlohmann::json list_object(const std::string& url, const std::vector<nlohmann::json>& objects, bool has_more);
+
+/// The answer to the request that caused this charge, or confirmed this intent: 200 with the object, or 402
+/// with a `card_error`.
+Reply answer_about(const nlohmann::json& object);
 
 Reply error_reply(int status, const std::string& type, const std::string& code, const std::string& message,
                   const std::string& param = {});
