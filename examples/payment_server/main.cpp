@@ -1,14 +1,15 @@
 // A payment server: Stripe's API before a gateway, each payment once. It can be killed at any moment and
 // started again.
 
+#include <atomic>
 #include <cerrno>
-#include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <mutex>
+#include <memory>
 #include <stdexcept>
+#include <string>
 #include <system_error>
 #include <thread>
 
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include <paidonce/errors.hpp>
+#include <paidonce/http/httplib.hpp>
 #include <paidonce/http/httplib_server.hpp>
 
 #include "background.hpp"
@@ -27,28 +29,29 @@
 namespace payment_server {
 namespace {
 
-/// Told by a signal, or by a server that ends by itself, that the program is to end; and when time is up.
-class Ending {
+/// SIGTERM and SIGINT, as something to wait for.
+class EndSignals {
  public:
-  /// Blocks the signals in this thread, and so in all that it starts.
-  Ending() {
+  /// Blocks them in this thread, and so in all that it starts.
+  EndSignals() {
     sigemptyset(&signals_);
     sigaddset(&signals_, SIGINT);
     sigaddset(&signals_, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-    std::signal(SIGPIPE, SIG_IGN);
   }
   void wait() const {
     int signal = 0;
     sigwait(&signals_, &signal);
   }
-  /// A second signal, or the end of that time. Whoever has ended before calls `ended`.
-  void cut_short_after(paidonce::Duration drain) const {
-    const timespec until{static_cast<time_t>(drain.count() / 1000),
-                         static_cast<long>(drain.count() % 1000 * 1'000'000)};
+  /// Until the next, or for so long.
+  void wait_for(paidonce::Duration time) const {
+    const timespec until{static_cast<time_t>(time.count() / 1000),
+                         static_cast<long>(time.count() % 1000 * 1'000'000)};
     while (sigtimedwait(&signals_, nullptr, &until) < 0 && errno == EINTR) {
     }
   }
+  /// Ends a wait from within.
+  static void send() { ::kill(::getpid(), SIGTERM); }
 
  private:
   sigset_t signals_{};
@@ -84,7 +87,8 @@ void say_what_is_odd(const Options& options) {
 }
 
 Exit serve(const Options& options) {
-  const Ending ending;
+  const EndSignals signals;
+  std::signal(SIGPIPE, SIG_IGN);
   Tenants tenants;
   for (const NamedKey& named : options.tenants) tenants.add(named.tenant, named.api_key);
   const Gateway gateway(options.gateway_url, options.gateway_key, options.timeout);
@@ -97,15 +101,13 @@ Exit serve(const Options& options) {
       guard, *store, metrics, gateway, survey, rules, options.admin_password, options.webhook_secret};
 
   paidonce::http::Server server(server_options(options));
+  paidonce::http::answer_with_problems(server, &stripe_problem);
   add_stripe_api(server, service, tenants);
   add_checkout(server, service);
   add_webhook(server, service);
   add_admin(server, service);
   add_monitoring(server, service);
-  server.set_socket_options([](socket_t socket) {  // never share a port with another server
-    const int on = 1;
-    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  });
+  server.set_socket_options(paidonce::http::detail::own_port);
   int port = options.port;
   if (port == 0)
     port = server.bind_to_any_port(options.address);
@@ -125,15 +127,25 @@ Exit serve(const Options& options) {
               v6 ? "]" : "", port);
   std::fflush(stdout);
 
-  std::thread stopper([&] {
-    ending.wait();
-    guard.shut_down();  // who waits is told so; what runs goes on
-    server.stop();
+  std::atomic<bool> ended{false};
+  std::thread serving([&] {
+    server.listen_after_bind();  // until it is stopped, and what was under way has been answered
+    background.stop();
+    ended = true;
+    EndSignals::send();
   });
-  server.listen_after_bind();   // until it is stopped, and the requests under way have been answered
-  ::kill(::getpid(), SIGTERM);  // wakes the stopper, had the server ended by itself
-  stopper.join();
-  background.stop();
+  signals.wait();
+  guard.shut_down();  // who waits is told so; what runs goes on to its end
+  while (!server.is_running() && !ended) std::this_thread::yield();  // before that, it cannot be stopped
+  server.stop();
+  if (!ended) signals.wait_for(options.drain);
+  if (!ended) {
+    std::fprintf(stderr,
+                 "payment_server: stopped before all requests had ended; recovery finds out about what was "
+                 "under way when it is started again\n");
+    std::_Exit(static_cast<int>(Exit::cut_short));
+  }
+  serving.join();
   return Exit::done;
 }
 

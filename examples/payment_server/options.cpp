@@ -40,6 +40,9 @@ bool is_name(const std::string& name) {
 void check(const NamedKey& named, const std::string& where) {
   if (!is_name(named.tenant))
     throw std::invalid_argument(where + ": a tenant's name is 1 to 64 letters, digits, and any of _ - .");
+  if (named.tenant == "checkout")
+    throw std::invalid_argument(where +
+                                ": checkout is the shop of this server itself; name the tenant otherwise");
   const bool plain = std::all_of(named.api_key.begin(), named.api_key.end(),
                                  [](unsigned char c) { return c > ' ' && c < 0x7f && c != ':'; });
   if (named.api_key.size() < 8 || !plain)

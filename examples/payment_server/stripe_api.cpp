@@ -77,7 +77,10 @@ class StripeApi {
   void answer(const httplib::Request& request, httplib::Response& to, Answer&& of) const {
     Response response;
     try {
-      if (const auto tenant = tenants_.find(request.get_header_value("Authorization")))
+      const auto tenant = tenants_.find(request.get_header_value("Authorization"));
+      if (tenant && !request.ranges.empty())  // the HTTP library would cut the answer
+        response = stripe_problem(problem(ProblemKind::request_malformed, "Range has no place here."));
+      else if (tenant)
         response = of(*tenant);
       else
         response = stripe_error({401, "invalid_request_error", "",
