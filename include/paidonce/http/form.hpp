@@ -45,13 +45,11 @@ inline void append_decoded(std::string& out, std::string_view encoded) {
     if (encoded[i] == '+') {
       out += ' ';
     } else if (encoded[i] == '%') {
-      const unsigned high = encoded.size() - i > 2 ? hex_value(encoded[i + 1]) : 16;
-      const unsigned low = encoded.size() - i > 2 ? hex_value(encoded[i + 2]) : 16;
-      if (high > 15 || low > 15)
+      if (encoded.size() - i < 3 || hex_value(encoded[i + 1]) > 15 || hex_value(encoded[i + 2]) > 15)
         throw BodyMalformed(
             "The form has a percent sign that two hexadecimal digits do not follow: write %25 for a percent "
             "sign.");
-      out += static_cast<char>(high << 4 | low);
+      out += static_cast<char>(hex_value(encoded[i + 1]) << 4 | hex_value(encoded[i + 2]));
       i += 2;
     } else {
       out += encoded[i];
