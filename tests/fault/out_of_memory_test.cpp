@@ -3,7 +3,10 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include <paidonce/http/responder.hpp>
 #include <paidonce/paidonce.hpp>
 #include <paidonce/testing/manual_clock.hpp>
 #include <paidonce/testing/transactional_store.hpp>
@@ -229,4 +232,65 @@ TEST_CASE("whichever allocation fails in a transaction, once its callable has st
     if (outcome && outcome->status() == Status::not_executed) CHECK(bank.rows().empty());
     if (!outcome) CHECK(bank.rows().empty());
   }
+}
+
+TEST_CASE("whichever allocation fails in a responder, it answers, and what it says is true",
+          "[fault][memory][http]") {
+  const std::size_t times = GENERATE(std::size_t{1}, std::size_t{2}, std::size_t{5}, for_ever);
+  enum class Before { nothing, a_payment, a_doubt };
+  const Before before = GENERATE(Before::nothing, Before::a_payment, Before::a_doubt);
+  const int status = GENERATE(200, 400, 500);
+  const auto says = [](const http::Response& answer, const char* text) {
+    return answer.body.find(text) != std::string::npos;
+  };
+  bool reached = true;
+  std::size_t completed = 0;
+  for (std::size_t at = 1; reached; ++at) {
+    REQUIRE(at < 200);
+    CAPTURE(at, times, status);
+    IdempotencyGuard guard(MemoryStore{{.shards = 1}}, NoLock());
+    const http::Responder responder(guard);
+    const http::Tenant tenant("a tenant whose name is too long for a small string");
+    const std::vector<http::FieldView> fields = {{"Idempotency-Key", "8e03978e-40d5-43dd-bc93-6894a57f9324"}};
+    const http::Request request{"POST", "/payments", "", fields, "amount=450"};
+    int runs = 0;
+    const auto handler = [&](http::Response& prepared) {
+      return [&runs, &prepared] {
+        ++runs;
+        return std::move(prepared);
+      };
+    };
+    const http::Response made{200, {{"Content-Type", "application/json; charset=utf-8"}}, receipt};
+    http::Response prepared = made;
+    if (before == Before::a_doubt) prepared.status = 500;
+    if (before != Before::nothing) (void)responder.answer(tenant, request, handler(prepared));
+    runs = 0;
+    prepared = made;
+    prepared.status = status;
+    http::Response answer;
+    {
+      const Shortage shortage(at, times);
+      answer = responder.answer(tenant, request, handler(prepared));
+    }
+    reached = allocations.failed > 0;
+    CHECK(runs <= (before == Before::nothing ? 1 : 0));
+    CHECK((answer.status == status || answer.status == 200 || answer.status >= 500));
+    if (says(answer, "This request executed nothing")) CHECK(runs == 0);
+    if (says(answer, "was not made")) CHECK(status == 400);
+    if (says(answer, "new_key_is_safe\":true")) CHECK((status == 400 && before == Before::nothing));
+    if (answer.status == 200) {
+      CHECK((before == Before::a_payment || (status == 200 && runs == 1)));
+      CHECK(answer.body == receipt);
+      ++completed;
+    }
+    // Memory is back. Who asks again with the same key gets the payment, or is told that nobody knows; where
+    // not even that could be written, that it is being carried out, until the lease is over.
+    prepared = made;
+    const http::Response again = responder.answer(tenant, request, handler(prepared));
+    CHECK((again.status == 200 || says(again, "in-doubt") || says(again, "in-progress")));
+    if (answer.status == 200) CHECK(again.body == receipt);
+    const bool was_free = before == Before::nothing && status == 400;
+    CHECK(runs <= (was_free ? 2 : 1));
+  }
+  if (before == Before::a_payment || (before == Before::nothing && status == 200)) CHECK(completed > 0);
 }
