@@ -46,6 +46,8 @@ std::string any_json(std::minstd_rand& random, int depth = 0) {
       "1",
       "-1",
       "45e-1",
+      "45e1",
+      "-12e3",
       "1e100",
       "-17e-300",
       "18446744073709551615",
@@ -95,6 +97,7 @@ TEST_CASE("a percent sign without two hexadecimal digits is refused, anywhere in
   CAPTURE(body);
   CHECK_THROWS_MATCHES(parse_form(body), BodyMalformed, support::says<BodyMalformed>("write %25"));
   CHECK_THROWS_MATCHES(canonical_form(body), BodyMalformed, !support::says<BodyMalformed>("42"));
+  CHECK_THROWS_AS(parse_form(std::string_view("a=%41").substr(0, 4)), BodyMalformed);  // no byte behind it
 }
 
 // Fingerprints are taken of these bytes: they never change.
@@ -116,6 +119,9 @@ TEST_CASE("values of one name keep their order, empty ones too", "[http][form]")
   CHECK(canonical_form("=x&=") == "=x&=");
   CHECK(canonical_form("a=&b=&a=1&a&b=1&a") == "a=&a=1&a=&a=&b=&b=1");
   CHECK(canonical_form("i[]=2&i[]=1") != canonical_form("i[]=1&i[]=2"));
+  std::string many = "=";
+  for (int i = 0; i < 40; ++i) many += i % 3 == 0 ? "&=x" : "&=";
+  CHECK(canonical_form(many) == many);
 }
 
 TEST_CASE("the canonical form reads back as the same form, whatever its bytes", "[http][form]") {
@@ -180,6 +186,9 @@ TEST_CASE("numbers are compared as the decimals that they are", "[http][json]") 
 TEST_CASE("an amount is not changed by how a number is written, nor by what a double can hold",
           "[http][json]") {
   CHECK(number("450") == "45e1");
+  CHECK(json("450") == "45e1");
+  CHECK(json("-1000") == "-1e3");
+  CHECK(json("18446744073709551610") == "1844674407370955161e1");
   CHECK(number("450.00") == "45e1");
   CHECK(number("4.50") == "45e-1");
   CHECK(number("-0.0123e-7") == "-123e-11");
@@ -369,4 +378,5 @@ TEST_CASE("what is no pointer is refused when the canonicaliser is made", "[http
       GENERATE(""s, "a"s, "#/a"s, "a/b"s, " /a"s, "/~"s, "/a~2"s, "/a~"s, "/~~0"s, "/a/~x"s);
   CHECK_THROWS_MATCHES(CanonicalJson({"/ok", pointer}), Error,
                        support::has_code<Error>(errc::invalid_options));
+  CHECK_THROWS_MATCHES(CanonicalJson({""}), Error, support::says<Error>("the whole body"));
 }

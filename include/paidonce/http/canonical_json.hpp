@@ -85,7 +85,6 @@ class JsonCanonicaliser {
       out_ += ordered_;
     }
     members_.erase(first, members_.end());
-    names_.resize(frames_.back().first_name);
     return close('}');
   }
 
@@ -108,7 +107,6 @@ class JsonCanonicaliser {
     Kind kind;
     std::size_t begin;         ///< in `out_`: behind its bracket, or where an array's element begins
     std::size_t first_member;  ///< in `members_`
-    std::size_t first_name;    ///< in `names_`
     std::size_t position;      ///< the index of the current element, or that of the member in `members_`
   };
   struct Member {
@@ -157,7 +155,7 @@ class JsonCanonicaliser {
       throw BodyMalformed("The JSON is nested more than " + std::to_string(max_depth) + " deep.");
     begin_value();
     out_ += bracket;
-    frames_.push_back({kind, out_.size(), members_.size(), names_.size(), 0});
+    frames_.push_back({kind, out_.size(), members_.size(), 0});
     return true;
   }
   bool close(char bracket) {
@@ -209,7 +207,7 @@ class JsonCanonicaliser {
   std::size_t size_;
   std::string out_ = {};
   std::string ordered_ = {};  // scratch
-  std::string names_ = {};    // those of open objects, escapes resolved
+  std::string names_ = {};    // of all members so far, escapes resolved
   std::vector<Member> members_ = {};
   std::vector<Frame> frames_ = {};
 };
