@@ -120,8 +120,7 @@ class AdminPage {
     const auto outcome = service_.guard.reconcile<paidonce::http::Response>(
         key, [&](const Record& record) { return ask_about(service_.gateway, key, record); });
     switch (outcome.status()) {
-      case Status::completed:
-        return visit.go_to(key, outcome.succeeded() ? "paid" : "declined");
+      case Status::completed: return visit.go_to(key, outcome.succeeded() ? "paid" : "declined");
       case Status::not_executed: return visit.go_to(key, "nothing");
       case Status::in_progress: return visit.go_to(key, "running");
       default: return visit.go_to(key, "doubt");
@@ -230,20 +229,14 @@ class AdminPage {
     visit.show(status, "A payment", admin_payment(view(key, record), forms, notice));
   }
 
-  /// The record, if it is the one that the person was shown and somebody has to settle it; nullopt: the
-  /// person has been told why not.
+  /// The record, if it is the one that the person was shown; nullopt: the person has been told why not. Forms
+  /// are shown for what is stuck alone, and what was stuck is so for as long as its record is the same.
   std::optional<Record> as_seen(const Visit& visit, const IdempotencyKey& key, const std::string& seen) {
     auto record = service_.store.find(key);
     if (!record) {
       unknown(visit);
     } else if (access_.seen(key, *record) != seen) {
       changed(visit, key);
-      record.reset();
-    } else if (record->state != State::in_progress && record->state != State::in_doubt) {
-      visit.refuse(409, "The payment is settled already. Nothing was done.");
-      record.reset();
-    } else if (view(key, *record).holder == Holder::alive) {
-      visit.refuse(409, "A process works on the payment at this moment. Nothing was done.");
       record.reset();
     }
     return record;

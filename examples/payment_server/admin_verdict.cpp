@@ -46,7 +46,7 @@ void require_id(const std::string& id) {
 /// What the gateway's own object proves, as when the server itself looks the payment up.
 Resolution proven(const Verdict& verdict, const paidonce::IdempotencyKey& key, const paidonce::Record& record,
                   const FetchPayment& fetch) {
-  const Kind kind = kind_of(record).value_or(Kind::charge);
+  const Kind kind = *kind_of(record);
   const auto reply = fetch(kind, verdict.payment_id);
   if (!reply) throw VerdictRefused("The gateway knows no payment of that id. Nothing was recorded.");
   const std::string provider_key = paidonce::provider_key(key, record.created_at);
@@ -77,7 +77,7 @@ Resolution by_hand(const Verdict& verdict, const paidonce::Record& record) {
   }
   json object = {
       {"id", verdict.payment_id}, {"status", "succeeded"}, {"metadata", {{"recorded_by_hand", "true"}}}};
-  if (kind_of(record).value_or(Kind::charge) == Kind::charge) {
+  if (*kind_of(record) == Kind::charge) {
     object["object"] = "charge";
     object["paid"] = true;
   } else {
@@ -111,6 +111,11 @@ Resolution resolution_of(const Verdict& verdict, const paidonce::IdempotencyKey&
                          const paidonce::Record& record, const FetchPayment& fetch) {
   require_reason(verdict.reason);
   if (verdict.says == Says::nothing_happened) return {};
+  if (!kind_of(record))
+    throw VerdictRefused(
+        "This is no payment, but something else that was begun and did not end, such as a message of the "
+        "gateway: when nothing runs any more, say that nothing happened, and it is done when it comes "
+        "again.");
   if (verdict.proof == Proof::by_hand && verdict.says == Says::declined) return by_hand(verdict, record);
   require_id(verdict.payment_id);
   return verdict.proof == Proof::by_hand ? by_hand(verdict, record) : proven(verdict, key, record, fetch);
