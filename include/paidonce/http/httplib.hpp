@@ -106,8 +106,8 @@ auto guarded(const Responder<Guard>& responder, Authorise authorise, Pay pay, Re
 }
 
 /// Answers with problems where cpp-httplib would send an empty page, or the text of an exception in a header:
-/// handlers that throw (500), requests that it does not read, pages that are not there. Other answers stay as
-/// they are. Replaces the server's exception and error handlers.
+/// handlers that throw (500), requests that it does not read, pages that are not there. Answers that have a
+/// body or Cache-Control stay as they are. Replaces the server's exception and error handlers.
 inline void answer_with_problems(httplib::Server& server, ProblemWriter write = {}) {
   const auto answer = [write = std::move(write)](ProblemKind kind, std::string_view detail, int status,
                                                  httplib::Response& to) {
@@ -125,7 +125,7 @@ inline void answer_with_problems(httplib::Server& server, ProblemWriter write = 
   using Handled = httplib::Server::HandlerResponse;
   server.set_error_handler(
       httplib::Server::HandlerWithResponse([answer, unknown](const httplib::Request&, httplib::Response& to) {
-        if (!to.body.empty() || to.has_header("Content-Type") || to.has_header("Cache-Control"))
+        if (!to.body.empty() || to.has_header("Cache-Control"))
           return Handled::Unhandled;  // somebody wrote it
         if (to.status >= 500)
           answer(ProblemKind::internal, unknown, to.status, to);

@@ -58,7 +58,7 @@ struct ResponderOptions {
   /// What stands before a problem's slug in its type: the address of a page of yours that explains them, up
   /// to its "#".
   std::string problem_base{default_problem_base};
-  /// For `in_doubt` and `store_unavailable`, which know no time of their own.
+  /// For `in_doubt` and `store_unavailable`, which know no time of their own, and the most for `in_progress`.
   Duration retry_after = std::chrono::seconds(2);
 };
 

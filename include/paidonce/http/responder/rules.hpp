@@ -143,7 +143,9 @@ class ResponderRules {
   Response answer_of(Outcome<Response>&& outcome, std::optional<Response>&& turned_away) const {
     switch (outcome.status()) {
       case Status::completed: return final_answer(std::move(outcome));
-      case Status::in_progress: return later(ProblemKind::in_progress, outcome.retry_after());
+      case Status::in_progress:
+        // What is left of the lease is how long it may take, not how long it takes.
+        return later(ProblemKind::in_progress, std::min(outcome.retry_after(), options_.retry_after));
       case Status::key_reused: return respond(problem(ProblemKind::key_reused));
       case Status::not_executed:
         if (turned_away) return unstored(*std::move(turned_away));
