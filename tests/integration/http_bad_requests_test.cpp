@@ -113,10 +113,10 @@ std::vector<Row> table() {
   add("the same key with another query", pay() + line("POST /pay?a=1 HTTP/1.1"), "200, 422 key-reused, kept",
       1);
   add("a path of 7,000 characters that is none", line("POST /" + times(7000, "a") + " HTTP/1.1"),
-      "404, kept");
-  add("`/a/../pay`", line("POST /a/../pay HTTP/1.1"), "404, kept");
-  add("`/pay/`", line("POST /pay/ HTTP/1.1"), "404, kept");
-  add("`//pay`", line("POST //pay HTTP/1.1"), "404, kept");
+      "404 request-malformed, kept");
+  add("`/a/../pay`", line("POST /a/../pay HTTP/1.1"), "404 request-malformed, kept");
+  add("`/pay/`", line("POST /pay/ HTTP/1.1"), "404 request-malformed, kept");
+  add("`//pay`", line("POST //pay HTTP/1.1"), "404 request-malformed, kept");
   add("a target of 8,001 characters", line("POST /pay?" + times(7996, "a") + " HTTP/1.1"),
       "414 request-malformed, closed");
   add("a target of 100 KB", line("POST /pay?" + times(100'000, "a") + " HTTP/1.1"),
@@ -133,6 +133,7 @@ std::vector<Row> table() {
   add("no version (HTTP/0.9)", line("POST /pay"), malformed);
   add("a version that is none", line("POST /pay HTTP/1.1.1"), malformed);
   add("`http/1.1`", line("POST /pay http/1.1"), malformed);
+  add("HTTP/1.2", line("POST /pay HTTP/1.2"), "505 request-malformed, closed");
   add("HTTP/2.0", line("POST /pay HTTP/2.0"), "505 request-malformed, closed");
   add("the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + pay(), "505 request-malformed, closed");
   add("a method that is no token", line("P@ST /pay HTTP/1.1"), malformed);
@@ -142,7 +143,7 @@ std::vector<Row> table() {
   add("TRACE", line("TRACE /pay HTTP/1.1"), "501 request-malformed, closed");
   for (const char* method : {"GET", "PUT", "PATCH", "DELETE", "OPTIONS"})
     add(std::string(method) + ", which this path does not have", line(std::string(method) + " /pay HTTP/1.1"),
-        "404, kept");
+        "404 request-malformed, kept");
   add("HEAD, which this path does not have", line("HEAD /pay HTTP/1.1"), "404, kept");
   add("bytes of TLS", std::string("\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n", 15), malformed);
   add("nothing but empty lines", "\r\n\r\n\r\n" + pay(), malformed);

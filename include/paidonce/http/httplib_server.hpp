@@ -11,16 +11,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <cstring>
-#include <functional>
-#include <memory>
+#include <ctime>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
 
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <httplib.h>
 
@@ -30,6 +27,7 @@
 #include <paidonce/http/detail/connection.hpp>
 #include <paidonce/http/detail/memory_stream.hpp>
 #include <paidonce/http/detail/workers.hpp>
+#include <paidonce/http/httplib.hpp>
 #include <paidonce/http/message.hpp>
 #include <paidonce/http/problem.hpp>
 #include <paidonce/http/request_head.hpp>
@@ -58,10 +56,11 @@ struct ServerOptions {
   Duration idle_timeout = std::chrono::seconds(5);
   /// For an answer to be taken.
   Duration write_timeout = std::chrono::seconds(30);
-  /// How a refusal is written; empty: `problem_response` (RFC 9457).
-  std::function<Response(const Problem&)> write_problem = {};
+  /// How a refusal is written, and what else has no answer of a handler's; empty, or when it throws:
+  /// `problem_response` (RFC 9457).
+  ProblemWriter write_problem = {};
   /// What stands before a problem's slug in its type.
-  std::string problem_base = "urn:paidonce:problem:";
+  std::string problem_base{default_problem_base};
 };
 
 /// Use it as an `httplib::Server`: routes before, `bind_to_port` or `bind_to_any_port`, `listen_after_bind`
@@ -78,6 +77,8 @@ class Server : public httplib::Server {
       throw Error(errc::invalid_options,
                   "ServerOptions: threads, backlog, requests and timeouts are positive, the largest head has "
                   "at least 256 bytes");
+    set_socket_options(&detail::own_port);
+    answer_with_problems(*this, [this](const Problem& told) { return written(told); });
     new_task_queue = [this] { return new detail::Workers(options_.threads, waiting_); };
     set_payload_max_length(options_.largest_body);
     set_keep_alive_max_count(options_.requests_per_connection);
@@ -220,12 +221,21 @@ class Server : public httplib::Server {
     return {431, "The header fields are too large."};
   }
 
+  Response written(const Problem& told) const {
+    try {
+      if (options_.write_problem) return options_.write_problem(told);
+    } catch (const paidonce::detail::ForcedUnwind&) {
+      throw;
+    } catch (...) {
+    }
+    return problem_response(told, options_.problem_base);
+  }
+
   void refuse(detail::Connection& connection, const Refusal& why) {
     Problem told = problem(why.status == 413 ? ProblemKind::body_too_large : ProblemKind::request_malformed,
                            std::string(why.detail) + " This request executed nothing.");
     told.status = why.status;
-    Response response =
-        options_.write_problem ? options_.write_problem(told) : problem_response(told, options_.problem_base);
+    Response response = written(told);
     response.set("Cache-Control", "no-store");
     response.set("Connection", "close");
     response.set("Content-Length", std::to_string(response.body.size()));

@@ -76,7 +76,7 @@ inline Refusal read_request_line(std::string_view line, RequestHead& head, bool&
   if (version.size() != 8 || !version.starts_with("HTTP/") || !digit(version[5]) || version[6] != '.' ||
       !digit(version[7]))
     return {400, "The request line does not end with a version of HTTP."};
-  if (version[5] != '1') return {505, "Only HTTP/1.1 and HTTP/1.0 are spoken here."};
+  if (version[5] != '1' || version[7] > '1') return {505, "Only HTTP/1.1 and HTTP/1.0 are spoken here."};
   old = version[7] == '0';
   if (!is_token(head.method)) return {400, "The method is not a token."};
   if (!is_served(head.method)) return {501, "No such method is served here. Methods are in capital letters."};
