@@ -1,22 +1,67 @@
 #include "order_status.hpp"
 
 #include <nlohmann/json.hpp>
+#include <paidonce/errors.hpp>
 #include <paidonce/http/stored_response.hpp>
 
 namespace payment_server {
+namespace {
+
+using nlohmann::json;
+using paidonce::http::Response;
+
+const json& part(const json& object, const char* name) {
+  static const json nothing;
+  if (!object.is_object()) return nothing;
+  const auto found = object.find(name);
+  return found == object.end() ? nothing : *found;
+}
+std::string text_of(const json& object, const char* name) {
+  const json& text = part(object, name);
+  return text.is_string() ? text.get<std::string>() : std::string();
+}
+
+json body_of(const paidonce::Record& record) {
+  if (record.response_format != paidonce::Codec<Response>::format) return {};
+  try {
+    return json::parse(paidonce::Codec<Response>::decode(record.response).body, nullptr, false);
+  } catch (const paidonce::Error&) {
+    return {};
+  }
+}
+
+/// Whether the gateway's word for it means that the money comes, or does not, later.
+bool is_open(std::string_view status) {
+  return status == "pending" || status == "processing" || status == "requires_action" ||
+         status == "requires_capture";
+}
+
+OrderView after_the_bank(StoredPayment payment, const std::optional<paidonce::Record>& settlement) {
+  using paidonce::State;
+  if (!settlement) return {OrderStatus::awaiting_bank, std::move(payment.id)};
+  switch (settlement->state) {
+    case State::succeeded: return {OrderStatus::paid, std::move(payment.id)};
+    case State::declined:
+      return {OrderStatus::declined, std::move(payment.id), stored_payment(*settlement).message};
+    case State::in_doubt: return {OrderStatus::being_verified, std::move(payment.id)};
+    case State::in_progress:
+    case State::released: break;
+  }
+  return {OrderStatus::awaiting_bank, std::move(payment.id)};
+}
+
+}  // namespace
 
 StoredPayment stored_payment(const paidonce::Record& record) {
-  if (record.response_format != paidonce::Codec<paidonce::http::Response>::format) return {};
-  using nlohmann::json;
-  const json body =
-      json::parse(paidonce::Codec<paidonce::http::Response>::decode(record.response).body, nullptr, false);
-  const auto text = [](const json& object, const char* name) {
-    const auto found = object.is_object() ? object.find(name) : object.end();
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-  };
-  if (body.is_object() && body.contains("error"))
-    return {text(body["error"], "charge"), "failed", text(body["error"], "message")};
-  return {text(body, "id"), text(body, "status"), text(body, "failure_message")};
+  const json body = body_of(record);
+  if (const json& error = part(body, "error"); error.is_object()) {
+    std::string id = text_of(part(error, "payment_intent"), "id");
+    if (id.empty()) id = text_of(error, "charge");
+    return {std::move(id), "failed", text_of(error, "message")};
+  }
+  std::string message = text_of(body, "failure_message");
+  if (message.empty()) message = text_of(part(body, "last_payment_error"), "message");
+  return {text_of(body, "id"), text_of(body, "status"), std::move(message)};
 }
 
 paidonce::IdempotencyKey settlement_key(std::string_view payment_id) { return {"settlement", payment_id}; }
@@ -24,23 +69,21 @@ paidonce::IdempotencyKey settlement_key(std::string_view payment_id) { return {"
 OrderView order_view(const std::optional<paidonce::Record>& payment,
                      const std::optional<paidonce::Record>& settlement) {
   using paidonce::State;
-  if (!payment) return {};
-  switch (payment->state) {
-    case State::in_progress: return {OrderStatus::paying};
-    case State::in_doubt: return {OrderStatus::being_verified};
-    case State::released: return {};
-    case State::succeeded:
-    case State::declined: break;
+  if (!payment || payment->state == State::released) return {};
+  if (payment->state == State::in_progress) return {OrderStatus::paying};
+  if (payment->state == State::in_doubt) return {OrderStatus::being_verified};
+
+  StoredPayment known = stored_payment(*payment);
+  const bool told_paid = settlement && settlement->state == State::succeeded;
+  const bool told_failed = settlement && settlement->state == State::declined;
+  if (payment->state == State::declined) {
+    // It was answered that no money moves, and then that it did: it must not be paid again.
+    if (told_paid) return {OrderStatus::being_verified, std::move(known.id)};
+    return {OrderStatus::declined, std::move(known.id), std::move(known.message)};
   }
-  const StoredPayment known = stored_payment(*payment);
-  if (payment->state == State::declined) return {OrderStatus::declined, known.id, known.message};
-  if (known.status == "succeeded") return {OrderStatus::paid, known.id};
-  if (!settlement) return {OrderStatus::awaiting_bank, known.id};
-  const StoredPayment end = stored_payment(*settlement);
-  if (settlement->state == State::succeeded && end.status == "succeeded")
-    return {OrderStatus::paid, known.id};
-  if (settlement->state == State::declined) return {OrderStatus::declined, known.id, end.message};
-  return {OrderStatus::awaiting_bank, known.id};
+  if (is_open(known.status)) return after_the_bank(std::move(known), settlement);
+  if (known.status == "succeeded" && !told_failed) return {OrderStatus::paid, std::move(known.id)};
+  return {OrderStatus::being_verified, std::move(known.id)};  // it says two things, or nothing that is known
 }
 
 }  // namespace payment_server
