@@ -135,16 +135,29 @@ class TryLimit {
 };
 
 /// Whether nothing can have been sent. What is not known here may have been.
-inline TryEnd end_of(httplib::Error error) noexcept {
+template <class E = httplib::Error>
+TryEnd end_of(E error) noexcept {
   switch (error) {
-    case httplib::Error::Connection:
-    case httplib::Error::ConnectionTimeout:
-    case httplib::Error::SSLConnection: return TryEnd::not_connected;
-    case httplib::Error::BindIPAddress:
-    case httplib::Error::SSLLoadingCerts:
-    case httplib::Error::SSLServerVerification: return TryEnd::not_trusted;
-    default: return TryEnd::no_whole_reply;
+    case E::Connection:
+    case E::ConnectionTimeout:
+    case E::SSLConnection: return TryEnd::not_connected;
+    case E::BindIPAddress:
+    case E::SSLLoadingCerts:
+    case E::SSLServerVerification: return TryEnd::not_trusted;
+    default: break;
   }
+  if constexpr (requires { E::SSLServerHostnameVerification; })  // newer versions tell it apart
+    if (error == E::SSLServerHostnameVerification) return TryEnd::not_trusted;
+  return TryEnd::no_whole_reply;
+}
+
+/// Paths are sent as they are given. The setting's name differs between versions of httplib.
+template <class Connection>
+void leave_path_alone(Connection& connection) {
+  if constexpr (requires { connection.set_url_encode(false); })
+    connection.set_url_encode(false);
+  else
+    connection.set_path_encode(false);
 }
 
 /// Visible ASCII.
@@ -295,7 +308,7 @@ class IdempotentClient {
     connection.set_write_timeout(std::min(options_.write_timeout, limit));
     connection.set_read_timeout(std::min(options_.read_timeout, limit));
     connection.set_follow_location(false);
-    connection.set_url_encode(false);  // sent as it is given: the server compares repeated requests
+    detail::leave_path_alone(connection);
     connection.set_tcp_nodelay(true);
     connection.set_keep_alive(false);
 #ifdef CPPHTTPLIB_OPENSSL_SUPPORT
