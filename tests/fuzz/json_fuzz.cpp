@@ -36,6 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     require(false, "what is left out must be JSON, too");
   }
+  require(body.find('\0') == body.npos, "the whole body was read");
   require(nlohmann::json::accept(body), "what is accepted is JSON");
   require(nlohmann::json::parse(canonical) == nlohmann::json::parse(body),
           "the canonical form means the same");
