@@ -7,8 +7,10 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <paidonce/clocks/system_clock.hpp>
+#include <paidonce/http/form.hpp>
 
 #include "checkout_view.hpp"
 #include "page.hpp"
@@ -29,8 +31,7 @@ class Checkout {
 
   void make_order(const httplib::Request& request, httplib::Response& response) const {
     if (!from_own_page(request)) return refuse(response, 403, foreign, nullptr);
-    const Good* const good =
-        request.get_param_value_count("good") == 1 ? find_good(request.get_param_value("good")) : nullptr;
+    const Good* const good = find_good(value_in(request, "good"));
     if (!good)
       return refuse(response, 422, "We do not sell that. No order was made, and nothing was charged.",
                     nullptr);
@@ -58,9 +59,8 @@ class Checkout {
   void pay(const httplib::Request& request, httplib::Response& response) {
     with_order(request, response, [&](const Order& order) {
       if (!from_own_page(request)) return refuse(response, 403, foreign, &order);
-      const auto n = number_in(request);
-      const std::string source =
-          request.get_param_value_count("source") == 1 ? request.get_param_value("source") : std::string();
+      const auto n = number_of(value_in(request, "payment"));
+      const std::string source = value_in(request, "source");
       if (!n || !is_test_card(source))
         return refuse(response, 422,
                       "The form was not filled in as it should be. This request charged nothing.", &order);
@@ -151,9 +151,24 @@ class Checkout {
     return true;
   }
 
-  static std::optional<unsigned> number_in(const httplib::Request& request) {
-    if (request.get_param_value_count("payment") != 1) return std::nullopt;
-    const std::string text = request.get_param_value("payment");
+  /// The value of the one parameter of that name; empty where it is missing, comes twice, or where the body
+  /// is no form.
+  static std::string value_in(const httplib::Request& request, std::string_view name) {
+    std::string value;
+    bool found = false;
+    try {
+      for (auto& [known, its_value] : paidonce::http::parse_form(request.body)) {
+        if (known != name) continue;
+        if (std::exchange(found, true)) return {};
+        value = std::move(its_value);
+      }
+    } catch (const paidonce::http::BodyMalformed&) {
+      return {};
+    }
+    return value;
+  }
+
+  static std::optional<unsigned> number_of(std::string_view text) {
     unsigned n = 0;
     const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), n);
     if (problem != std::errc() || end != text.data() + text.size() || n < 1 || n > most_payments)
