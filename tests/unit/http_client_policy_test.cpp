@@ -29,7 +29,8 @@ Timestamp moment(long long seconds) { return Timestamp(std::chrono::seconds(seco
 TEST_CASE("every status has a meaning for a client", "[http][client]") {
   for (int status = 0; status < 700; ++status) {
     const bool is_settled = (status >= 200 && status < 300) || status == 303 || status == 402;
-    const bool is_again = status < 200 || status >= 500 || status == 408 || status == 425 || status == 429;
+    const bool is_again =
+        status < 200 || status >= 499 || status == 408 || status == 423 || status == 425 || status == 429;
     CAPTURE(status);
     CHECK(meaning_of_reply({status, {}, ""}) == (is_settled ? settled : is_again ? again : turned_away));
   }

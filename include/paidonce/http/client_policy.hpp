@@ -65,7 +65,7 @@ inline bool is_replayed(const Response& reply) {
 /// | 409 of type `in-progress`,  | `again`       | another try with this key is being carried out           |
 /// | or with `Retry-After`       |               |                                                          |
 /// | 409 otherwise               | `turned_away` | refused, whatever is done again                          |
-/// | 408, 425, 429               | `again`       | too slow, too early, too many: sent again, it may pass   |
+/// | 408, 423, 425, 429, 499     | `again`       | too slow, locked, too early, too many: it may pass later |
 /// | 5xx, and no final status    | `again`       | it broke before or after the payment: the same key is    |
 /// |                             |               | never carried out twice, so asking again settles it      |
 /// | other 3xx and 4xx           | `turned_away` | a redirect is never followed; the others were refused    |
@@ -77,8 +77,10 @@ inline ReplyMeaning meaning_of_reply(const Response& reply) {
     case 303:
     case 402: return ReplyMeaning::settled;
     case 408:
+    case 423:
     case 425:
-    case 429: return ReplyMeaning::again;
+    case 429:
+    case 499: return ReplyMeaning::again;
     case 409: {
       const std::string_view type = detail::problem_member(reply, "\"type\"");
       if (type.ends_with("refused")) return ReplyMeaning::turned_away;
