@@ -44,7 +44,7 @@ class StripeApi {
       try {
         const auto read = read_payment(kind, tenant.id, request.body);
         if (const auto* wrong = std::get_if<Response>(&read)) return *wrong;
-        return pay(tenant, std::get<Payment>(read), request);
+        return with_key(request, pay(tenant, std::get<Payment>(read), request));
       } catch (const paidonce::http::BodyMalformed& wrong) {
         return stripe_problem(problem(ProblemKind::body_malformed, wrong.what()));
       }
@@ -112,6 +112,15 @@ class StripeApi {
       return service_.gateway.look_up(payment.kind, provider_key_of(tenant, view, record), record.created_at);
     };
     return responder_.answer(tenant, view, at_gateway, reconcile, call);
+  }
+
+  /// Stripe's answers name the key as it came, and its SDKs hand that on.
+  static Response with_key(const httplib::Request& request, Response response) {
+    const auto lines = paidonce::http::view_of(request).values(paidonce::http::idempotency_key_field);
+    const auto key = paidonce::http::parse_idempotency_key(lines, paidonce::http::KeySyntax::lenient);
+    if (std::holds_alternative<std::string>(key))
+      response.set(paidonce::http::idempotency_key_field, lines.front());
+    return response;
   }
 
   /// Of a record that a request with this key met.
