@@ -67,12 +67,13 @@ struct Shop {
                 }));
     server.Post("/doubt", http::guarded(
                               responder, ask,
-                              [this](const httplib::Request&, Attempt&) -> Response {
+                              [this](const httplib::Request&, Attempt& attempt) -> Response {
                                 ++runs;
+                                provider_key = attempt.provider_key();
                                 throw std::runtime_error("4242 at db.internal");
                               },
-                              [](const httplib::Request& request, const Record&) -> PaymentResult<Response> {
-                                return succeeded(Response{200, {}, "found for " + request.body});
+                              [](const Record&, std::string_view name) -> PaymentResult<Response> {
+                                return succeeded(Response{200, {}, "found " + std::string(name)});
                               }));
     server.Get("/throws", [](const httplib::Request&, httplib::Response&) {
       throw std::runtime_error("4242 at db.internal");
@@ -88,6 +89,7 @@ struct Shop {
   IdempotencyGuard<MemoryStore&> guard{store};
   http::Responder<IdempotencyGuard<MemoryStore&>> responder{guard};
   std::atomic<int> runs{0};
+  std::string provider_key;
 };
 
 httplib::Headers headers(const std::string& secret, const std::string& key) {
@@ -149,7 +151,8 @@ void check_adapter(Server& server) {
   CHECK(doubt->status == 503);
   CHECK(doubt->get_header_value("Retry-After") == "2");
   check_leaks_nothing(doubt);
-  CHECK(client.Post("/doubt", headers("a-secret", "\"d\""), "450", "text/plain")->body == "found for 450");
+  CHECK(client.Post("/doubt", headers("a-secret", "\"d\""), "450", "text/plain")->body ==
+        "found " + shop.provider_key);
   CHECK(shop.runs == 3);
   for (const char* path : {"/throws", "/throws-int"}) {
     const auto thrown = client.Get(path);

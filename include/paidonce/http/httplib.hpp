@@ -22,7 +22,6 @@
 #include <paidonce/http/message.hpp>
 #include <paidonce/http/problem.hpp>
 #include <paidonce/http/responder.hpp>
-#include <paidonce/record.hpp>
 #include <paidonce/time.hpp>
 
 namespace paidonce::inline v1::http {
@@ -92,16 +91,15 @@ auto guarded(const Responder<Guard>& responder, Authorise authorise, Pay pay) {
                                 [&](Attempt& attempt) { return pay(request, attempt); });
       });
 }
-/// With `PaymentResult<Response> reconcile(const httplib::Request&, const Record&)`, which asks the provider.
-template <class Guard, class Authorise, class Pay, class Reconcile>
+/// With a function that asks the provider, as `Responder::answer` takes it.
+template <class Guard, class Authorise, class Pay, detail::AsksProvider Reconcile>
 auto guarded(const Responder<Guard>& responder, Authorise authorise, Pay pay, Reconcile reconcile) {
   return detail::guarded_route(responder, std::move(authorise),
                                [&responder, pay = std::move(pay), reconcile = std::move(reconcile)](
                                    const Tenant& tenant, const httplib::Request& request) {
                                  return responder.answer(
                                      tenant, view_of(request),
-                                     [&](Attempt& attempt) { return pay(request, attempt); },
-                                     [&](const Record& record) { return reconcile(request, record); });
+                                     [&](Attempt& attempt) { return pay(request, attempt); }, reconcile);
                                });
 }
 

@@ -5,6 +5,7 @@
 
 #include <concepts>
 #include <optional>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -20,6 +21,7 @@
 #include <paidonce/key.hpp>
 #include <paidonce/options.hpp>
 #include <paidonce/outcome.hpp>
+#include <paidonce/provider_key.hpp>
 #include <paidonce/record.hpp>
 #include <paidonce/result.hpp>
 
@@ -56,9 +58,22 @@ struct AskedHandler {
   void* pay;
 };
 struct AskedProvider {
-  PaymentResult<Response> (*call)(void* reconcile, const Record& record) = nullptr;
+  PaymentResult<Response> (*call)(void* reconcile, const Record& record, const IdempotencyKey& key) = nullptr;
   void* reconcile = nullptr;
 };
+
+/// Asks about a record, with or without the name that the payment has at the provider.
+template <class Reconcile>
+concept AsksProvider =
+    std::invocable<Reconcile&, const Record&> || std::invocable<Reconcile&, const Record&, std::string_view>;
+
+template <class Reconcile>
+auto ask_provider(Reconcile& reconcile, const Record& record, const IdempotencyKey& key) {
+  if constexpr (std::invocable<Reconcile&, const Record&>)
+    return reconcile(record);
+  else
+    return reconcile(record, std::string_view(provider_key(key, record.created_at)));
+}
 
 template <class Returned>
 inline constexpr bool is_answer =
@@ -98,21 +113,20 @@ class Responder {
                   const CallOptions& call = {}) const {
     return run(tenant, request, asked(pay), {}, call);
   }
-  /// With `reconcile(const Record&)`, as the guard's `execute` takes it; asks the provider.
-  template <class Pay, class Reconcile>
-  requires std::invocable<Reconcile&, const Record&> Response answer(const Tenant& tenant,
-                                                                     const Request& request, Pay&& pay,
-                                                                     Reconcile&& reconcile,
-                                                                     const CallOptions& call = {})
-  const {
-    using paidonce::detail::callable_at;
-    static_assert(
-        std::is_convertible_v<std::invoke_result_t<Reconcile&, const Record&>, PaymentResult<Response>>,
-        "paidonce: the reconcile function must return PaymentResult<http::Response>");
+  /// With `PaymentResult<Response> reconcile(const Record&, std::string_view provider_key)`, or without the
+  /// second parameter: it asks the provider what became of a payment in doubt, as with the guard's `execute`.
+  /// `provider_key` is what `Attempt::provider_key()` was.
+  template <class Pay, detail::AsksProvider Reconcile>
+  Response answer(const Tenant& tenant, const Request& request, Pay&& pay, Reconcile&& reconcile,
+                  const CallOptions& call = {}) const {
     using Asks = std::remove_reference_t<Reconcile>;
+    using Said = decltype(detail::ask_provider(reconcile, std::declval<const Record&>(),
+                                               std::declval<const IdempotencyKey&>()));
+    static_assert(std::is_convertible_v<Said, PaymentResult<Response>>,
+                  "paidonce: the reconcile function must return PaymentResult<http::Response>");
     return run(tenant, request, asked(pay),
-               {[](void* asks, const Record& record) -> PaymentResult<Response> {
-                  return callable_at<Asks>(asks)(record);
+               {[](void* asks, const Record& record, const IdempotencyKey& key) -> PaymentResult<Response> {
+                  return detail::ask_provider(paidonce::detail::callable_at<Asks>(asks), record, key);
                 },
                 paidonce::detail::address_of(reconcile)},
                call);
@@ -169,7 +183,7 @@ class Responder {
     const auto paying = [&](Attempt& attempt) { return pay.call(pay.pay, attempt, handling); };
     if (!provider.call) return guard_.execute(key, fingerprint, paying, call);
     const auto asking = [&](const Record& record) {
-      return rules_.kept(provider.call(provider.reconcile, record));
+      return rules_.kept(provider.call(provider.reconcile, record, key));
     };
     return guard_.execute(key, fingerprint, paying, asking, call);
   }

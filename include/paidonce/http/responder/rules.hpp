@@ -114,7 +114,7 @@ class ResponderRules {
       case StatusMeaning::declined: return kept(PaymentResult<Response>::declined(std::move(response)));
       case StatusMeaning::not_executed:
         // As with an exception, a status is no proof once something was sent.
-        if (attempt.checkpoint_saved() || !is_final(status)) break;
+        if (attempt.checkpoint_saved()) break;
         turned_away = sent_once(std::move(response));
         return not_executed(why());
       case StatusMeaning::in_doubt: break;
@@ -122,12 +122,12 @@ class ResponderRules {
     return in_doubt(why());
   }
 
-  /// The report with what of its response is stored. Throws what `redact` throws.
+  /// The report with what of its response is stored; a status that ends no request its codec refuses. Throws
+  /// what `redact` throws.
   PaymentResult<Response> kept(PaymentResult<Response> report) const {
     Response* const response = report.response_if();
     if (!response) return report;
     if (options_.redact) options_.redact(*response);
-    if (!is_final(response->status)) return in_doubt("a response without a final status of HTTP");
     keep_stored_fields(*response);
     if (has_no_body(response->status)) response->body.clear();
     if (response->body.size() > options_.largest_response) {
