@@ -1,5 +1,6 @@
 #include "webhook_signature.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <string>
@@ -43,7 +44,7 @@ Signature check_signature(std::string_view header, std::string_view body, std::s
     if (item.starts_with("v1=")) given.push_back(item.substr(3));
     from = comma + 1;
   }
-  std::int64_t seconds = 0;
+  std::uint64_t seconds = 0;
   const auto [end, problem] = std::from_chars(time.data(), time.data() + time.size(), seconds);
   if (time.empty() || time.size() > 12 || problem != std::errc() || end != time.data() + time.size() ||
       given.empty())
@@ -59,7 +60,7 @@ Signature check_signature(std::string_view header, std::string_view body, std::s
   for (const std::string_view signature : given) fits = same(signature, right) || fits;
   if (!fits) return Signature::wrong;
 
-  const paidonce::Timestamp made{std::chrono::seconds(seconds)};
+  const paidonce::Timestamp made{std::chrono::seconds(static_cast<std::int64_t>(seconds))};
   return made < now - signature_tolerance || made > now + signature_tolerance ? Signature::old
                                                                               : Signature::valid;
 }

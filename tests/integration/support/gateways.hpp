@@ -32,9 +32,13 @@ class Provider {
 
   httplib::Result get(const std::string& path) const { return client().Get(path); }
   httplib::Result post(const httplib::Params& form, const std::string& key = {}) const {
+    return post_to("/v1/charges", form, key);
+  }
+  httplib::Result post_to(const std::string& path, const httplib::Params& form,
+                          const std::string& key = {}) const {
     httplib::Headers headers;
     if (!key.empty()) headers.emplace("Idempotency-Key", key);
-    return client().Post("/v1/charges", headers, form);
+    return client().Post(path, headers, form);
   }
 
   /// Everything that the provider's list holds; nullopt when it does not answer.
