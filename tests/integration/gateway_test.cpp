@@ -1,6 +1,7 @@
 // Our own gateway: a test double that is itself tested, since other tests believe it.
 
 #include <algorithm>
+#include <cstdlib>
 #include <string>
 #include <thread>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "support/catch.hpp"
 #include "support/gateways.hpp"
 #include "support/pay_orders.hpp"
+#include "support/webhook_relay.hpp"
 
 using namespace integration;
 using nlohmann::json;
@@ -261,4 +263,194 @@ TEST_CASE("bad usage of the gateway ends with status 2", "[gateway]") {
   const Finished rubbish = run({GATEWAY, "--ledger", (files / "rubbish").string()});
   CHECK(rubbish.status == 1);
   CHECK(content_of(files / "rubbish") == "this is no ledger\n");
+}
+
+// ---- payment intents, and payments that end later ----
+
+namespace {
+
+httplib::Params intent(const std::string& name, const std::string& method = "pm_card_visa") {
+  return {{"amount", "450"},
+          {"currency", "EUR"},
+          {"payment_method", method},
+          {"confirm", "true"},
+          {"metadata[order]", name}};
+}
+constexpr const char* intents = "/v1/payment_intents";
+
+json settle(const Provider& gateway, const std::string& payment, const std::string& outcome,
+            const httplib::Params& more = {}) {
+  httplib::Params form = {{"payment", payment}, {"outcome", outcome}};
+  form.insert(more.begin(), more.end());
+  const auto reply = gateway.post_to("/test/settle", form);
+  REQUIRE(reply->status == 200);
+  return body(reply);
+}
+int untold(const Provider& gateway) { return body(gateway.get("/test/webhooks?wait_ms=20000")).at("untold"); }
+
+}  // namespace
+
+TEST_CASE("an intent makes one charge, is answered, listed and retrieved in Stripe's shape", "[gateway]") {
+  const TemporaryDirectory files;
+  Gateway gateway(GATEWAY, files / "ledger", {});
+  const Provider& ask = gateway.provider();
+  const auto reply = ask.post_to(intents, intent("a"), "key");
+  REQUIRE(reply->status == 200);
+  const json made = body(reply);
+  CHECK(made.at("object") == "payment_intent");
+  CHECK(made.at("status") == "succeeded");
+  CHECK(made.at("amount_received") == 450);
+  CHECK(made.at("metadata") == json({{"order", "a"}}));
+  const auto charges = gateway.charges();
+  REQUIRE(charges.size() == 1);
+  CHECK(charges[0].at("payment_intent") == made.at("id"));
+  CHECK(charges[0].at("id") == made.at("latest_charge"));
+  const std::string path = std::string(intents) + '/' + made.at("id").get<std::string>();
+  CHECK(body(ask.get(path)) == made);
+  CHECK(body(ask.get(intents)) ==
+        json({{"object", "list"}, {"data", {made}}, {"has_more", false}, {"url", intents}}));
+  CHECK(body(ask.get(std::string(intents) + "/pi_unknown")).at("error").at("code") == "resource_missing");
+
+  gateway.kill();
+  CHECK(gateway.charges() == charges);
+  CHECK(body(ask.get(path)) == made);
+  const auto again = ask.post_to(intents, intent("a"), "key");
+  CHECK(again->get_header_value("Idempotent-Replayed") == "true");
+  CHECK(body(again) == made);
+  CHECK(ask.post(order("a"), "key")->status == 400);  // of another endpoint
+  CHECK(gateway.charges().size() == 1);
+}
+
+TEST_CASE("a declined intent is a card error that has the intent, and can be confirmed with another card",
+          "[gateway]") {
+  const TemporaryDirectory files;
+  Gateway gateway(GATEWAY, files / "ledger", {});
+  const Provider& ask = gateway.provider();
+  const auto reply = ask.post_to(intents, intent("a", "pm_card_chargeDeclined"));
+  CHECK(reply->status == 402);
+  const json error = body(reply).at("error");
+  CHECK(error.at("type") == "card_error");
+  CHECK(error.at("code") == "card_declined");
+  CHECK(error.at("charge") == gateway.charges()[0].at("id"));
+  CHECK(error.at("payment_intent").at("status") == "requires_payment_method");
+  const std::string confirm =
+      std::string(intents) + '/' + error.at("payment_intent").at("id").get<std::string>() + "/confirm";
+  CHECK(ask.post_to(confirm, {})->status == 400);
+  CHECK(body(ask.post_to(confirm, {{"payment_method", "pm_card_visa"}})).at("status") == "succeeded");
+  CHECK(body(ask.post_to(confirm, {{"payment_method", "pm_card_visa"}})).at("error").at("code") ==
+        "payment_intent_unexpected_state");
+  CHECK(gateway.charges().size() == 2);
+}
+
+TEST_CASE("an intent that nobody confirmed moves no money", "[gateway]") {
+  const TemporaryDirectory files;
+  Gateway gateway(GATEWAY, files / "ledger", {});
+  const Provider& ask = gateway.provider();
+  httplib::Params form = intent("a");
+  form.erase("confirm");
+  const json made = body(ask.post_to(intents, form));
+  CHECK(made.at("status") == "requires_confirmation");
+  CHECK(gateway.charges().empty());
+  gateway.kill();
+  CHECK(gateway.charges().empty());
+  const std::string confirm = std::string(intents) + '/' + made.at("id").get<std::string>() + "/confirm";
+  std::vector<int> statuses(4);
+  {
+    std::vector<std::jthread> all;
+    for (int& status : statuses) all.emplace_back([&] { status = ask.post_to(confirm, {})->status; });
+  }
+  CHECK(std::count(statuses.begin(), statuses.end(), 200) == 1);
+  CHECK(gateway.charges().size() == 1);
+  form.erase("payment_method");
+  CHECK(body(ask.post_to(intents, form)).at("status") == "requires_payment_method");
+  form.emplace("confirm", "true");
+  CHECK(body(ask.post_to(intents, form)).at("error").at("param") == "payment_method");
+  CHECK(body(ask.post_to(intents, intent("a", "pm_unknown"))).at("error").at("param") == "payment_method");
+}
+
+TEST_CASE("a pending charge moves no money before its end, which is kept", "[gateway]") {
+  const TemporaryDirectory files;
+  Gateway gateway(GATEWAY, files / "ledger", {});
+  const Provider& ask = gateway.provider();
+  for (const char* outcome : {"succeeded", "failed"}) {
+    const json made = body(ask.post_to(intents, intent(outcome, "pm_bank_transfer"), outcome));
+    CHECK(made.at("status") == "processing");
+    json charge = gateway.charges()[0];
+    CHECK(charge.at("status") == "pending");
+    CHECK(charge.at("paid") == false);
+    CHECK(charge.at("amount_captured") == 0);
+    gateway.kill();
+    CHECK(gateway.charges()[0] == charge);
+
+    const bool paid = outcome == std::string("succeeded");
+    settle(ask, made.at("id"), outcome);
+    charge = gateway.charges()[0];
+    CHECK(charge.at("status") == outcome);
+    CHECK(charge.at("amount_captured") == (paid ? 450 : 0));
+    const std::string path = std::string(intents) + '/' + made.at("id").get<std::string>();
+    CHECK(body(ask.get(path)).at("status") == (paid ? "succeeded" : "requires_payment_method"));
+    settle(ask, made.at("id"), paid ? "failed" : "succeeded");  // the money has moved, or has not
+    CHECK(gateway.charges()[0] == charge);
+    gateway.kill();
+    CHECK(gateway.charges()[0] == charge);
+    CHECK(body(ask.post_to(intents, intent(outcome, "pm_bank_transfer"), outcome)) == made);
+  }
+  CHECK(gateway.charges().size() == 2);
+  CHECK(body(ask.post(order("x", "tok_processing"))).at("status") == "pending");
+  CHECK(ask.post_to("/test/settle", {{"payment", "ch_unknown"}, {"outcome", "failed"}})->status == 404);
+  CHECK(ask.post_to("/test/settle", {{"payment", "ch_unknown"}, {"outcome", "perhaps"}})->status == 400);
+}
+
+TEST_CASE("payments end by the clock, as their account says, also after a restart", "[gateway]") {
+  ::setenv("GATEWAY_WEBHOOK_SECRET", "whsec", 1);
+  const TemporaryDirectory files;
+  WebhookRelay relay;
+  relay.on_delivery([](WebhookRelay::Delivery&) { return 200; });
+  {
+    Gateway gateway(GATEWAY, files / "ledger", {});
+    CHECK(gateway.provider().post(order("before", "tok_processing"))->status == 200);
+  }
+  Gateway gateway(GATEWAY, files / "ledger", {"--settle-after-ms", "1", "--webhook", relay.url()});
+  CHECK(gateway.provider().post(order("fails", "tok_processingFails"))->status == 200);
+  relay.wait_for_deliveries(2);
+  CHECK(gateway.charges()[0].at("status") == "failed");
+  CHECK(gateway.charges()[1].at("status") == "succeeded");
+}
+
+TEST_CASE("an event is told until it is acknowledged, as often as it is to be, across restarts",
+          "[gateway][webhook]") {
+  ::setenv("GATEWAY_WEBHOOK_SECRET", "whsec", 1);
+  const TemporaryDirectory files;
+  WebhookRelay relay;
+  Gateway gateway(GATEWAY, files / "ledger", {"--webhook", relay.url(), "--webhook-pause-ms", "10"});
+  const Provider& ask = gateway.provider();
+  const json made = body(ask.post_to(intents, intent("a", "pm_bank_transfer")));
+  const json settled = settle(ask, made.at("id"), "succeeded", {{"deliveries", "2"}, {"order", "reversed"}});
+  relay.wait_for_deliveries(4);
+  CHECK(gateway.starts() == 1);
+  gateway.kill();
+  CHECK(gateway.charges().size() == 1);
+  relay.on_delivery([](WebhookRelay::Delivery& delivery) { return delivery.status = 204; });
+  CHECK(untold(ask) == 0);
+  std::vector<std::string> acknowledged;
+  for (const auto& delivery : relay.delivered())
+    if (delivery.status == 204) acknowledged.push_back(delivery.event().at("type"));
+  CHECK(std::count(acknowledged.begin(), acknowledged.end(), "payment_intent.succeeded") == 2);
+  CHECK(std::count(acknowledged.begin(), acknowledged.end(), "charge.succeeded") == 2);
+  CHECK(acknowledged.size() == 4);
+  CHECK(settled.at("events")[0].at("type") == "payment_intent.succeeded");
+  CHECK(relay.delivered().back().event().at("data").at("object").at("metadata") == json({{"order", "a"}}));
+  gateway.kill();
+  CHECK(gateway.charges().size() == 1);
+  CHECK(untold(ask) == 0);
+  CHECK_FALSE(relay.delivered().empty());
+}
+
+TEST_CASE("a webhook without a secret, or to no URL, is bad usage", "[gateway][webhook]") {
+  const TemporaryDirectory files;
+  const std::string ledger = (files / "ledger").string();
+  ::unsetenv("GATEWAY_WEBHOOK_SECRET");
+  CHECK(run({GATEWAY, "--ledger", ledger, "--webhook", "http://127.0.0.1:1/x"}).status == 2);
+  ::setenv("GATEWAY_WEBHOOK_SECRET", "whsec", 1);
+  CHECK(run({GATEWAY, "--ledger", ledger, "--webhook", "127.0.0.1:1/x"}).status == 1);
 }
