@@ -1,42 +1,30 @@
 #include "stripe_client.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <stdexcept>
-#include <system_error>
 #include <utility>
 
 #include <httplib.h>
 
+#include <paidonce/http/base_url.hpp>
+
 namespace shop {
 namespace {
 
-/// 1 to 65535, in digits alone.
-bool is_port(std::string_view text) {
-  unsigned port = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), port);
-  return problem == std::errc{} && end == text.data() + text.size() && port >= 1 && port <= 65'535;
-}
-
 std::string checked(std::string_view url) {
-  while (url.ends_with('/')) url.remove_suffix(1);
 #ifndef CPPHTTPLIB_OPENSSL_SUPPORT
   if (url.starts_with("https://"))
     throw std::invalid_argument(
         "this program was built without TLS, so it cannot speak to an https:// gateway");
 #endif
-  std::string_view authority = url;
-  for (const std::string_view scheme : {"http://", "https://"})
-    if (url.starts_with(scheme)) authority.remove_prefix(scheme.size());
-  const bool whole = authority.size() < url.size() && !authority.empty();
-  if (!whole || authority.find_first_of("/?# @") != std::string_view::npos)
-    throw std::invalid_argument("a gateway's URL looks like http://127.0.0.1:8000");
-  const auto bracket = authority.rfind(']');  // the end of an IPv6 address, which has colons of its own
-  const auto colon = authority.find(':', bracket == std::string_view::npos ? 0 : bracket);
-  if (colon == 0) throw std::invalid_argument("a gateway's URL looks like http://127.0.0.1:8000");
-  if (colon != std::string_view::npos && !is_port(authority.substr(colon + 1)))
-    throw std::invalid_argument("the port in a gateway's URL is a number from 1 to 65535");
-  return std::string(url);
+  switch (paidonce::http::problem_of_url(url)) {
+    case paidonce::http::UrlProblem::shape:
+      throw std::invalid_argument("a gateway's URL looks like http://127.0.0.1:8000");
+    case paidonce::http::UrlProblem::port:
+      throw std::invalid_argument("the port in a gateway's URL is a number from 1 to 65535");
+    case paidonce::http::UrlProblem::none: break;
+  }
+  return paidonce::http::base_url(url);
 }
 
 httplib::Client connection(const std::string& url, const std::string& api_key,

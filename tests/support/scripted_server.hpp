@@ -80,6 +80,8 @@ class ScriptedConnection {
     }
     return true;
   }
+  /// The client gets nothing more, and can still send.
+  void finish_sending() const { ::shutdown(descriptor_, SHUT_WR); }
   /// Until the client closes its side.
   void await_close() const {
     char bytes[4096];
