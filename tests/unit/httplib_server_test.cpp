@@ -207,6 +207,25 @@ TEST_CASE("cpp-httplib's own server cuts no answer, and refuses bodies that are 
   CHECK(shop.runs == 0);
 }
 
+TEST_CASE("a server outlives problems that cannot be written", "[http][httplib]") {
+  httplib::Server server;
+  http::prepare(server, {},
+                [](const http::Problem&) -> Response { throw std::runtime_error("db.internal"); });
+  Shop shop;
+  shop.add_routes(server);
+  Running running(server);
+  running.start();
+  httplib::Client client = running.client();
+  for (const auto& [path, status] : {std::pair("/throws", 500), std::pair("/nowhere", 404)}) {
+    const auto answer = client.Get(path);
+    REQUIRE(answer);
+    CHECK(answer->status == status);
+    CHECK(answer->body.empty());
+    check_leaks_nothing(answer);
+  }
+  CHECK(client.Post("/pay", headers("a-secret", "\"k\""), "450", "text/plain")->status == 201);
+}
+
 TEST_CASE("limits that cannot work are refused", "[http][httplib]") {
   httplib::Server server;
   CHECK_THROWS_AS(http::prepare(server, {.threads = 0}), Error);

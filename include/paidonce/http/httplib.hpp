@@ -109,10 +109,17 @@ auto guarded(const Responder<Guard>& responder, Authorise authorise, Pay pay, Re
 inline void answer_with_problems(httplib::Server& server, ProblemWriter write = {}) {
   const auto answer = [write = std::move(write)](ProblemKind kind, std::string_view detail, int status,
                                                  httplib::Response& to) {
-    Problem told = problem(kind, detail);
-    told.status = status;
-    Response response = write ? write(told) : problem_response(told, default_problem_base);
-    send(detail::ResponderRules::unstored(std::move(response)), to);
+    try {
+      Problem told = problem(kind, detail);
+      told.status = status;
+      Response response = write ? write(told) : problem_response(told, default_problem_base);
+      send(detail::ResponderRules::unstored(std::move(response)), to);
+    } catch (const paidonce::detail::ForcedUnwind&) {
+      throw;
+    } catch (...) {  // what leaves here would end the process
+      to.status = status;
+      to.body.clear();
+    }
   };
   constexpr std::string_view unknown =
       "Something failed, and it is not known here what was executed. A new key is not safe.";
