@@ -1,12 +1,12 @@
 #include "gateway.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <stdexcept>
-#include <system_error>
 #include <utility>
 
 #include <httplib.h>
+
+#include <paidonce/http/base_url.hpp>
 
 namespace payment_server {
 namespace {
@@ -17,30 +17,12 @@ using paidonce::http::Response;
 
 constexpr std::chrono::hours clocks_apart{24};  // at most, those of the gateway and of this server
 
-/// 1 to 65535, in digits alone.
-bool is_port(std::string_view text) {
-  unsigned port = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), port);
-  return problem == std::errc{} && end == text.data() + text.size() && port >= 1 && port <= 65'535;
-}
-
 std::string checked(std::string_view url) {
-  while (url.ends_with('/')) url.remove_suffix(1);
 #ifndef CPPHTTPLIB_OPENSSL_SUPPORT
   if (url.starts_with("https://"))
     throw std::invalid_argument("this program was built without TLS: name an http:// gateway");
 #endif
-  std::string_view authority = url;
-  for (const std::string_view scheme : {"http://", "https://"})
-    if (url.starts_with(scheme)) authority.remove_prefix(scheme.size());
-  const auto bracket = authority.rfind(']');  // the end of an IPv6 address, which has colons of its own
-  const auto colon = authority.find(':', bracket == std::string_view::npos ? 0 : bracket);
-  if (authority.size() == url.size() || authority.empty() || colon == 0 ||
-      authority.find_first_of("/?# @") != std::string_view::npos)
-    throw std::invalid_argument("a gateway's URL looks like http://127.0.0.1:8000");
-  if (colon != std::string_view::npos && !is_port(authority.substr(colon + 1)))
-    throw std::invalid_argument("the port in a gateway's URL is a number from 1 to 65535");
-  return std::string(url);
+  return paidonce::http::base_url(url);
 }
 
 httplib::Client connection(const std::string& url, const std::string& api_key,

@@ -24,7 +24,8 @@ namespace payment_server {
 /// declined.
 class Gateway {
  public:
-  /// `url` as in http://127.0.0.1:8000; throws `std::invalid_argument` for anything else.
+  /// `url` as in http://127.0.0.1:8000; throws `Error{invalid_options}` for anything else, and
+  /// `std::invalid_argument` for https:// where this was built without TLS.
   Gateway(std::string_view url, std::string api_key, std::chrono::milliseconds timeout);
 
   /// Asks for the money, under `attempt.provider_key()`. Not executed only with proof.

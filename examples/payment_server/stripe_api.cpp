@@ -108,8 +108,8 @@ class StripeApi {
     const auto view = paidonce::http::view_of(request);
     const paidonce::CallOptions call = call_options(payment);
     if (service_.options.provider_deduplicates) return responder_.answer(tenant, view, at_gateway, call);
-    const auto reconcile = [&](const paidonce::Record& record) {
-      return service_.gateway.look_up(payment.kind, provider_key_of(tenant, view, record), record.created_at);
+    const auto reconcile = [&](const paidonce::Record& record, std::string_view provider_key) {
+      return service_.gateway.look_up(payment.kind, provider_key, record.created_at);
     };
     return responder_.answer(tenant, view, at_gateway, reconcile, call);
   }
@@ -121,16 +121,6 @@ class StripeApi {
     if (std::holds_alternative<std::string>(key))
       response.set(paidonce::http::idempotency_key_field, lines.front());
     return response;
-  }
-
-  /// Of a record that a request with this key met.
-  static std::string provider_key_of(const Tenant& tenant, const paidonce::http::Request& request,
-                                     const paidonce::Record& record) {
-    const auto lines = request.values(paidonce::http::idempotency_key_field);
-    const auto text = paidonce::http::parse_idempotency_key(lines, paidonce::http::KeySyntax::lenient);
-    return paidonce::provider_key(
-        {paidonce::http::scope_of(tenant, request.method, request.path), std::get<std::string>(text)},
-        record.created_at);
   }
 
   Response one(Kind kind, const std::string& id, const Tenant& tenant, std::string param) const {

@@ -387,6 +387,7 @@ TEST_CASE("a second signal, and the end of its time, cut a stop short, and nothi
   server.start();
   CHECK(becomes_true([&] { return status_of(shop.pay("cut")) == 200; }));
   CHECK(gateway.charges() == 1);
+  server.kill();  // in a millisecond it does not stop
 }
 
 namespace {
