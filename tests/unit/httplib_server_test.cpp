@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <functional>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -69,6 +70,7 @@ struct Shop {
                               responder, ask,
                               [this](const httplib::Request&, Attempt& attempt) -> Response {
                                 ++runs;
+                                std::lock_guard lock(mutex);
                                 provider_key = attempt.provider_key();
                                 throw std::runtime_error("4242 at db.internal");
                               },
@@ -89,7 +91,12 @@ struct Shop {
   IdempotencyGuard<MemoryStore&> guard{store};
   http::Responder<IdempotencyGuard<MemoryStore&>> responder{guard};
   std::atomic<int> runs{0};
+  std::mutex mutex;
   std::string provider_key;
+  std::string name_at_provider() {
+    std::lock_guard lock(mutex);
+    return provider_key;
+  }
 };
 
 httplib::Headers headers(const std::string& secret, const std::string& key) {
@@ -152,7 +159,7 @@ void check_adapter(Server& server) {
   CHECK(doubt->get_header_value("Retry-After") == "2");
   check_leaks_nothing(doubt);
   CHECK(client.Post("/doubt", headers("a-secret", "\"d\""), "450", "text/plain")->body ==
-        "found " + shop.provider_key);
+        "found " + shop.name_at_provider());
   CHECK(shop.runs == 3);
   for (const char* path : {"/throws", "/throws-int"}) {
     const auto thrown = client.Get(path);
@@ -264,6 +271,7 @@ TEST_CASE("a request arrives as it was sent", "[http][httplib]") {
       running.client().Post("/p/7?a=%41&b", {{"X-A", "1"}, {"x-a", "%32"}}, "body", "text/plain");
   REQUIRE(answer);
   CHECK(answer->status == 204);
+  running.stop();
   CHECK(seen == "POST /p/7?a=%41&b [1] [%32] body");
 }
 
