@@ -15,6 +15,7 @@
 #include "checkout_view.hpp"
 #include "page.hpp"
 #include "routes.hpp"
+#include "settlement.hpp"
 #include "shop.hpp"
 
 namespace payment_server {
@@ -119,15 +120,21 @@ class Checkout {
     return order_view(record, service_.guard.find(settlement_key(view.payment_id)));
   }
 
-  /// The same, after the gateway was asked about what is in doubt, or was left by a process that is gone.
+  /// The same, after the gateway was asked about what is in doubt, was left by a process that is gone, or
+  /// ends later without that a webhook came.
   Progress settled(const Order& order) {
     Progress found = progress(order);
-    if (!found.record || !is_open(order, found) || !ask_now(order.id)) return found;
+    const bool awaiting = found.view.status == OrderStatus::awaiting_bank;
+    const bool open = found.record && is_open(order, found);
+    if (!(awaiting || open) || !ask_now(order.id, std::chrono::seconds(awaiting ? 5 : 1))) return found;
     try {
-      static_cast<void>(service_.guard.reconcile<Response>(payment_key(order, found.payment),
-                                                           looked_up(order, found.payment)));
+      if (awaiting)
+        settle_by_asking(service_, Kind::charge, found.view.payment_id);
+      else
+        static_cast<void>(service_.guard.reconcile<Response>(payment_key(order, found.payment),
+                                                             looked_up(order, found.payment)));
     } catch (const std::exception&) {
-      return found;  // it stays in doubt, and is asked about again
+      return found;  // it stays as it is, and is asked about again
     }
     return progress(order);
   }
@@ -140,13 +147,13 @@ class Checkout {
             service_.store.holder_gone(payment_key(order, found.payment), record));
   }
 
-  /// At most once a second for an order, however many pages look at it.
-  bool ask_now(const std::string& order) {
+  /// At most so often for an order, however many pages look at it.
+  bool ask_now(const std::string& order, std::chrono::seconds pause) {
     const std::lock_guard lock(mutex_);
     const auto time = std::chrono::steady_clock::now();
     if (asked_.size() > 10'000) asked_.clear();
     const auto [last, first] = asked_.try_emplace(order, time);
-    if (!first && time - last->second < std::chrono::seconds(1)) return false;
+    if (!first && time - last->second < pause) return false;
     last->second = time;
     return true;
   }

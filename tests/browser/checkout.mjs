@@ -4,9 +4,8 @@
 // node checkout.mjs --server PATH --gateway PATH --chromium PATH --modules DIR [--screenshots DIR] [SCENARIO...]
 
 import assert from 'node:assert/strict';
-import {createHmac} from 'node:crypto';
 import {parseArgs} from 'node:util';
-import {pictures} from './pictures.mjs';
+import {obstacles, pictures} from './states.mjs';
 import {World} from './world.mjs';
 
 const {values: options, positionals: wanted} = parseArgs({
@@ -54,6 +53,14 @@ async function ends_paid(page, order) {
   assert.match(await page.title(), /^Paid/);
   assert.equal(await page.locator('#submit').count(), 0, 'nothing is left to press');
   assert.equal(paid_times(order), 1);
+}
+
+/// The bank makes up its mind about a transfer.
+async function settle(order, how) {
+  const payment = charges(order).at(-1).id;
+  const answer = await fetch(`${await world.gateway.url}/test/settle`, {
+    method: 'POST', headers: {Authorization: `Basic ${btoa('sk_test_browser:')}`}, body: new URLSearchParams({payment, ...how})});
+  assert.equal(answer.status, 200, await answer.text());
 }
 
 const scenarios = {
@@ -239,6 +246,43 @@ const scenarios = {
     await ends_paid(page, order_of(page));
     assert.equal(charges(order_of(page)).length, 1);
   },
+
+  async 'a bank transfer, which ends with a webhook'() {
+    const page = await order(await person());
+    await choose(page, 'A bank transfer');
+    await press(page);
+    await reads(page, 'Waiting for your bank');
+    assert.match(await page.locator('.verdict').innerText(), /do not pay again/);
+    assert.equal(await page.locator('#submit').count(), 0);
+    assert.equal(paid_times(order_of(page)), 0);
+    await settle(order_of(page), {outcome: 'succeeded', deliveries: '2'});
+    await ends_paid(page, order_of(page));
+  },
+
+  async 'a bank transfer that fails, then a card'() {
+    const page = await order(await person());
+    await choose(page, 'A bank transfer');
+    await press(page);
+    await reads(page, 'Waiting for your bank');
+    await settle(order_of(page), {outcome: 'failed'});
+    await reads(page, declined);
+    await choose(page, 'A card that works');
+    await press(page);
+    await ends_paid(page, order_of(page));
+  },
+
+  async 'a bank transfer whose webhook never comes'() {
+    const page = await order(await person());
+    await choose(page, 'A bank transfer');
+    await press(page);
+    await reads(page, 'Waiting for your bank');
+    await settle(order_of(page), {outcome: 'succeeded', deliveries: '0'});
+    await world.killServer();  // so that it does not remember when it asked last
+    await world.restartServer();
+    await ends_paid(page, order_of(page));
+  },
+
+  async 'every state, for everybody'() { await obstacles(world, await person(), order); },
 
   async 'a payment where scripts do not run'() {
     const page = await order(await person({javaScriptEnabled: false}));

@@ -36,7 +36,7 @@ export class Program {
 }
 
 /// Between the payment server and the gateway. The next request to pay can be held: before the gateway has it, or after
-/// it was carried out and before its answer is passed on.
+/// it was carried out and before its answer is passed on. Webhooks go the other way, to `shop`.
 export class Line {
   constructor(gateway) {
     this.gateway = new URL(gateway);
@@ -59,6 +59,12 @@ export class Line {
   async pass(from, to) {
     const parts = [];
     for await (const part of from) parts.push(part);
+    if (from.url.startsWith('/webhooks/')) {
+      const answer = await this.forward(from, Buffer.concat(parts), new URL(this.shop));
+      if (!answer) return to.destroy();
+      to.writeHead(answer.status, answer.headers);
+      return to.end(answer.body);
+    }
     const paying = from.method === 'POST';
     if (paying) ++this.asked;
     const held = paying ? this.holds.shift() : undefined;
@@ -69,9 +75,9 @@ export class Line {
     to.writeHead(answer.status, answer.headers);
     to.end(answer.body);
   }
-  forward(from, body) {
+  forward(from, body, to = this.gateway) {
     return new Promise(resolve => {
-      const passed = request({host: this.gateway.hostname, port: this.gateway.port, method: from.method,
+      const passed = request({host: to.hostname, port: to.port, method: from.method,
                               path: from.url, headers: from.headers, agent: false}, async answer => {
         const parts = [];
         try {
@@ -96,9 +102,12 @@ export class World {
     this.secret = 'whsec_of_the_browser_tests';
   }
   async begin() {
-    this.gateway = new Program([this.options.gateway, '--ledger', this.ledger, '--delay-ms', '1500']);
-    this.line = new Line(await this.gateway.url);
+    this.line = new Line('http://127.0.0.1');  // to a gateway that needs to know the line before it begins
     this.lineUrl = await this.line.listen();
+    this.gateway = new Program([this.options.gateway, '--ledger', this.ledger, '--delay-ms', '1500',
+                                '--webhook', `${this.lineUrl}/webhooks/gateway`, '--webhook-pause-ms', '100'],
+                               {GATEWAY_WEBHOOK_SECRET: this.secret});
+    this.line.gateway = new URL(await this.gateway.url);
     await this.startServer(0);
     this.browser = await this.chromium.launch({
       executablePath: this.options.chromium, handleSIGTERM: false, handleSIGINT: false, handleSIGHUP: false,
@@ -109,16 +118,20 @@ export class World {
     this.server = new Program([this.options.server, '--port', String(port), '--gateway', this.lineUrl, '--store',
                                `file:${join(this.directory, 'payments.store')}`],
                               {PAIDONCE_WEBHOOK_SECRET: this.secret});
-    this.url = await this.server.url;
+    this.url = this.line.shop = await this.server.url;
   }
   /// As a power cut would: and begins again at the same port, over the same store.
   async killServer() { await this.server.kill('SIGKILL'); }
   async restartServer() { await this.startServer(Number(new URL(this.url).port)); }
 
-  /// Charges of an order, as the gateway wrote them down.
+  /// Charges of an order, as the gateway wrote them down; one that ends later is written down again when it has ended.
   charges(order) {
-    return readFileSync(this.ledger, 'utf8').split('\n').filter(line => line !== '').map(line => JSON.parse(line).charge)
-        .filter(charge => charge.metadata.order === order);
+    const known = new Map();
+    for (const line of readFileSync(this.ledger, 'utf8').split('\n').filter(line => line !== '')) {
+      const {charge} = JSON.parse(line);
+      if (charge?.metadata.order === order) known.set(charge.id, charge);
+    }
+    return [...known.values()];
   }
   async end() {
     await this.browser?.close();
