@@ -34,8 +34,13 @@ struct Running {
   void start() {
     port = server.bind_to_any_port("127.0.0.1");
     REQUIRE(port > 0);
+    server.new_task_queue = [this, make = server.new_task_queue] {
+      httplib::TaskQueue* const queue = make();
+      listening.happen();  // the library says so too, but not to a sanitizer
+      return queue;
+    };
     thread = std::thread([this] { server.listen_after_bind(); });
-    while (!server.is_running()) std::this_thread::yield();
+    REQUIRE(listening.await());
   }
   void stop() {
     if (!thread.joinable()) return;
@@ -46,6 +51,7 @@ struct Running {
 
   Server& server;
   int port = 0;
+  fault::Event listening = {};
   std::thread thread = {};
 };
 
