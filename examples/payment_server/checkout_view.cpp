@@ -30,11 +30,10 @@ Words words_of(Shown shown) {
           "and this page will know how it ended. Please do not pay for this order anywhere else.",
           2};
     case Shown::awaiting_bank:
-      return {
-          "awaiting_bank", "Waiting for your bank", "clock",
-          "The payment was taken on, and the money is on its way. Banks take their time: you can close this "
-          "page and come back. Please do not pay again.",
-          10};
+      return {"awaiting_bank", "Waiting for your bank", "clock",
+              "The payment was taken on. Whether the money comes is known later: you can close this page "
+              "and come back. Please do not pay again.",
+              10};
     case Shown::paid:
       return {"paid", "Paid. Thank you!", "tick", "This is your receipt. You were charged once.", 0};
     case Shown::declined:
