@@ -336,7 +336,7 @@ TEST_CASE("another meaning of replies can be given", "[http][client]") {
 TEST_CASE("a reply that nobody can judge leaves the request unknown", "[http][client]") {
   Trial trial({replies(paid)});
   trial.options.reply_policy = [](const Response&) -> ReplyMeaning { throw std::bad_alloc(); };
-  const Sent sent = trial.send();
+  const Sent sent = trial.send(RequestKey::fresh(), order_17(GENERATE("", "amount=450")));
   CHECK(sent.status() == SendStatus::unknown);
   CHECK(sent.new_key() == NewKey::unsafe);
 }
