@@ -462,7 +462,8 @@ TEST_CASE("hostile bytes are shown as text, in lists oldest first, a page at a t
     record.version = 1;
     record.attempt_id = 7;
     record.attempts = 2;
-    for (int at = 0; at < 60; ++at) {
+    for (int turn = 0; turn < 60; ++turn) {
+      const int at = turn * 37 % 60;  // neither the oldest nor the newest first
       record.state = at == 5 ? paidonce::State::in_progress : paidonce::State::in_doubt;
       record.created_at = record.updated_at =
           paidonce::Timestamp(std::chrono::milliseconds(1'777'809'600'000 - at));
