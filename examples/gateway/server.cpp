@@ -129,10 +129,10 @@ void Server::create_charge(const httplib::Request& request, httplib::Response& r
 void Server::create_intent(const httplib::Request& request, httplib::Response& response) {
   const auto form = read_intent_form(request.params);
   if (const auto* wrong = std::get_if<Reply>(&form)) return send(response, *wrong);
-  const auto& [order, when] = std::get<IntentRequest>(form);
+  const auto& asked_for = std::get<IntentRequest>(form);
   once(request, response, [&](const Asked& asked) -> Done {
-    nlohmann::json intent = intent_object(order);
-    if (when == Confirm::now) return charge(order, intent, asked);
+    nlohmann::json intent = intent_object(asked_for.charge);
+    if (asked_for.confirm == Confirm::now) return charge(asked_for.charge, intent, asked);
     return {{200, ledger_.append({nullptr, std::move(intent), asked.key, asked.parameters}).intent}};
   });
 }
