@@ -164,8 +164,9 @@ void check_adapter(Server& server) {
   CHECK(doubt->status == 503);
   CHECK(doubt->get_header_value("Retry-After") == "2");
   check_leaks_nothing(doubt);
-  CHECK(client.Post("/doubt", headers("a-secret", "\"d\""), "450", "text/plain")->body ==
-        "found " + shop.name_at_provider());
+  const auto found = client.Post("/doubt", headers("a-secret", "\"d\""), "450", "text/plain");
+  CHECK(found->body == "found " + shop.name_at_provider());
+  CHECK(found->get_header_value("Content-Type") == "text/plain");  // not the default of other pages
   CHECK(shop.runs == 3);
   for (const char* path : {"/throws", "/throws-int"}) {
     const auto thrown = client.Get(path);
