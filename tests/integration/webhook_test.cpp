@@ -393,3 +393,22 @@ TEST_CASE("a store that is out of reach has the webhook sent again", "[payment_s
   CHECK(world.untold() == 0);
   CHECK(world.state_of(order) == "paid");
 }
+
+TEST_CASE("a payment whose webhook never comes is asked about", "[payment_server][webhook]") {
+  for (const char* outcome : {"succeeded", "failed"}) {
+    World world;
+    const std::string order = world.new_order();
+    world.pay(order, "tok_processing");
+    const std::string id = world.only_charge();
+    world.settle(id, outcome, {{"deliveries", "0"}});
+    CHECK(world.state_of(order) == (outcome == std::string("succeeded") ? "paid" : "declined"));
+    CHECK(world.relay.delivered().empty());
+    // The webhook that comes after all finds it written.
+    world.settle(id, outcome);
+    CHECK(world.untold() == 0);
+    CHECK(world.relay.delivered().back().status == 200);
+    auto kept = world.kept();
+    CHECK(kept.event(world.relay.delivered().back().id())->state == paidonce::State::succeeded);
+    CHECK(kept.settlement(id));
+  }
+}
