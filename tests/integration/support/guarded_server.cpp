@@ -1,4 +1,4 @@
-#include "support/guarded_server.hpp"
+#include "guarded_server.hpp"
 
 #include <condition_variable>
 #include <mutex>
