@@ -116,7 +116,7 @@ class Checkout {
 
   OrderView view_of(const std::optional<paidonce::Record>& record) {
     OrderView view = order_view(record, std::nullopt);
-    if (view.status != OrderStatus::awaiting_bank || view.payment_id.empty()) return view;
+    if (view.payment_id.empty()) return view;
     return order_view(record, service_.guard.find(settlement_key(view.payment_id)));
   }
 
