@@ -299,7 +299,7 @@ TEST_CASE("a server that stops finishes what runs, and sends waiting duplicates 
   running.start();
   std::string first, second;
   const auto post = [&](std::string& answer) {
-    const auto result = running.client().Post("/pay", headers("", "\"k\""), "450", "text/plain");
+    const auto result = running.client().Post("/pay", headers("nobody", "\"k\""), "450", "text/plain");
     answer = result ? std::to_string(result->status) + result->body : "no answer";
   };
   std::thread paying(post, std::ref(first));
@@ -315,4 +315,16 @@ TEST_CASE("a server that stops finishes what runs, and sends waiting duplicates 
   CHECK(second.substr(0, 3) == "503");
   CHECK(second.find("This request executed nothing") != std::string::npos);
   CHECK_FALSE(running.client().Get("/"));
+}
+
+TEST_CASE("an answer that has no body is sent without one", "[http][httplib]") {
+  http::Server server;
+  server.Get("/empty", [](const httplib::Request&, httplib::Response& to) {
+    http::send({204, {}, "HTTP/1.1 200 OK\r\n\r\n"}, to);
+  });
+  Running<http::Server> running(server);
+  running.start();
+  const auto empty = running.client().Get("/empty");
+  REQUIRE(empty);
+  CHECK(empty->get_header_value("Content-Length") == "0");
 }

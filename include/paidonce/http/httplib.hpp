@@ -40,13 +40,16 @@ inline Request view_of(const httplib::Request& request) {
   return view;
 }
 
-/// Writes the response. Of what `to` had, fields of other names are left: default headers of the server.
+/// Writes the response, one of status 204, 205 or 304 without a body: what followed it, a client would take
+/// for the next answer on the connection. Of what `to` had, fields of other names are left: default headers
+/// of the server.
 inline void send(Response response, httplib::Response& to) {
   to.status = response.status;
   to.headers.erase("Content-Type");
   for (const Field& field : response.fields) to.headers.erase(field.name);
   for (Field& field : response.fields) to.headers.emplace(std::move(field.name), std::move(field.value));
   to.body = std::move(response.body);
+  if (to.status == 204 || to.status == 205 || to.status == 304) to.body.clear();
 }
 
 /// What is behind a route: who asks, or what those are answered that may not. Shows the handler nothing of a

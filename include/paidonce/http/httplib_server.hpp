@@ -190,13 +190,29 @@ class Server : public httplib::Server {
     body = {};
     detail::MemoryStream stream(std::move(text), connection, options_.write_timeout);
     bool closed = false;
-    const bool written = process_request(stream, close, closed, [&head](httplib::Request& request) {
+    const bool written = process(*this, stream, close, closed, [&head](httplib::Request& request) {
       for (const auto& [name, value] : head.fields)
         if (!is_own(name)) request.headers.emplace(std::string(name), std::string(value));
     });
     if (!stream.flush() || !written) return false;
-    if (close) connection.finish();
-    return !close;
+    if (!close && !stream.closes()) return true;
+    connection.finish();
+    return false;
+  }
+
+  /// Newer versions of cpp-httplib are told the addresses.
+  template <class Self, class SetUp>
+  static bool process(Self& self, detail::MemoryStream& stream, bool close, bool& closed,
+                      const SetUp& set_up) {
+    if constexpr (requires { self.process_request(stream, close, closed, set_up); }) {
+      return self.process_request(stream, close, closed, set_up);
+    } else {
+      std::string remote, local;
+      int remote_port = 0, local_port = 0;
+      stream.get_remote_ip_and_port(remote, remote_port);
+      stream.get_local_ip_and_port(local, local_port);
+      return self.process_request(stream, remote, remote_port, local, local_port, close, closed, set_up);
+    }
   }
 
   /// Fields that speak of the connection, or that cpp-httplib adds and handlers believe.
@@ -209,8 +225,9 @@ class Server : public httplib::Server {
 
   /// cpp-httplib reads no larger forms, and would say so in its own words.
   std::size_t largest_body(const RequestHead& head) const {
+    constexpr std::string_view form = "application/x-www-form-urlencoded";
     for (const auto& [name, value] : head.fields)
-      if (detail::same_name(name, "Content-Type") && value.starts_with("application/x-www-form-urlencoded"))
+      if (detail::same_name(name, "Content-Type") && detail::same_name(value.substr(0, form.size()), form))
         return std::min<std::size_t>(options_.largest_body, CPPHTTPLIB_FORM_URL_ENCODED_PAYLOAD_MAX_LENGTH);
     return options_.largest_body;
   }

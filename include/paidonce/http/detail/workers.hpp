@@ -25,6 +25,9 @@ class Waiting {
   std::atomic<std::size_t> count_ = 0;
 };
 
+/// `bool`, whether it was taken, or `void`: that differs between versions of cpp-httplib.
+using Enqueued = decltype(std::declval<httplib::TaskQueue&>().enqueue({}));
+
 class Workers : public httplib::TaskQueue {
  public:
   Workers(std::size_t threads, Waiting& waiting) : waiting_(waiting) {
@@ -35,13 +38,14 @@ class Workers : public httplib::TaskQueue {
     }
   }
 
-  void enqueue(std::function<void()> job) override {
+  Enqueued enqueue(std::function<void()> job) override {
     {
       const std::lock_guard lock(mutex_);
       jobs_.push_back(std::move(job));
       tell();
     }
     wanted_.notify_one();
+    return Enqueued(true);
   }
 
   void shutdown() override {
