@@ -23,9 +23,6 @@ namespace {
 
 using paidonce::http::Response;
 
-/// Declined payments of one order, after which it is given up: nobody's pages may grow without end.
-constexpr unsigned most_payments = 20;
-
 class Checkout {
  public:
   explicit Checkout(Service& service) : service_(service) {}
@@ -85,7 +82,7 @@ class Checkout {
   /// Asks the gateway what it has under the payment's provider key; never pays.
   auto looked_up(const Order& order, unsigned n) const {
     return [this, key = payment_key(order, n)](const paidonce::Record& record) {
-      return service_.gateway.look_up(Kind::charge, paidonce::provider_key(key, record.created_at));
+      return ask_about(service_.gateway, key, record);
     };
   }
 

@@ -45,6 +45,14 @@ Words words_of(Shown shown) {
           "The bank was asked, but its answer did not reach us. We are finding out what happened. Please do "
           "not pay again, here or anywhere else: you will not be charged twice.",
           4};
+    case Shown::given_up:
+      return {"given_up", "The payment was declined", "cross",
+              "No money was taken. It was tried too often to go on: please begin a new order.", 0};
+    case Shown::forgotten:
+      return {"forgotten", "We no longer know this order", "note",
+              "It was made more than 30 days ago, and payments are not kept here for longer. Whether it was "
+              "paid, your bank can tell you. It can no longer be paid here.",
+              0};
     case Shown::too_late: break;
   }
   return {"too_late", "This order can no longer be paid", "note",
@@ -113,8 +121,11 @@ Shown shown(const Order& order, const Progress& progress, paidonce::Timestamp no
   const bool late = now >= order.made + payable_for;
   switch (progress.view.status) {
     case OrderStatus::unpaid:
+      if (!progress.record && now >= order.made + remembered_for) return Shown::forgotten;
       return late ? Shown::too_late : progress.record ? Shown::not_charged : Shown::unpaid;
-    case OrderStatus::declined: return late ? Shown::too_late : Shown::declined;
+    case OrderStatus::declined:
+      if (late) return Shown::too_late;
+      return progress.payment < most_payments ? Shown::declined : Shown::given_up;
     case OrderStatus::paying: return Shown::paying;
     case OrderStatus::awaiting_bank: return Shown::awaiting_bank;
     case OrderStatus::paid: return Shown::paid;
@@ -169,7 +180,8 @@ std::string order_page(const Order& order, const Progress& progress, paidonce::T
   const Html paid = what == Shown::paid || what == Shown::awaiting_bank ? receipt(progress) : Html{};
   const Html verdict = text.empty() ? Html{} : fill("verdict.html", {{"text", text}});
   const Html look_again = words.again > 0 ? fill("look_again.html", {{"order", order.id}}) : Html{};
-  const bool over = what == Shown::paid || what == Shown::too_late || what == Shown::not_charged;
+  const bool over = what == Shown::paid || what == Shown::not_charged || what == Shown::given_up ||
+                    what == Shown::too_late || what == Shown::forgotten;
   const Html new_order_link = over ? fill("new_order.html", {}) : Html{};
   const std::string pictures = address_of("pictures.svg");
   return whole_page(words.title,

@@ -28,7 +28,9 @@ enum class Shown : std::uint8_t {
   paid,
   declined,
   being_verified,
-  too_late,  ///< never paid, and too old to be
+  given_up,   ///< declined as often as an order may be
+  too_late,   ///< never paid, and too old to be
+  forgotten,  ///< older than payments are remembered: what became of it is not known here
 };
 Shown shown(const Order& order, const Progress& progress, paidonce::Timestamp now);
 

@@ -1,6 +1,7 @@
 // A payment server: Stripe's API before a gateway, each payment once. It can be killed at any moment and
 // started again.
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -23,6 +24,7 @@
 #include "background.hpp"
 #include "options.hpp"
 #include "routes.hpp"
+#include "shop.hpp"
 #include "stores.hpp"
 #include "stripe_errors.hpp"
 
@@ -60,7 +62,8 @@ class EndSignals {
 paidonce::GuardOptions guard_options(const Options& options) {
   paidonce::GuardOptions guard;
   guard.lease = options.lease;
-  guard.retention = options.retention;
+  // For whoever settles a payment without saying whose it is: recovery, the pages, and people on them.
+  guard.retention = std::max(options.retention, remembered_for);
   guard.wait = options.wait;
   guard.provider_deduplicates = options.provider_deduplicates;
   return guard;
@@ -97,8 +100,15 @@ Exit serve(const Options& options) {
   const paidonce::GuardOptions rules = guard_options(options);
   Guard guard(*store, paidonce::KeyedMutex(), paidonce::SystemClock(), rules, metrics);
   LastSurvey survey;
-  Service service{
-      guard, *store, metrics, gateway, survey, rules, options.admin_password, options.webhook_secret};
+  Service service{guard,
+                  *store,
+                  metrics,
+                  gateway,
+                  survey,
+                  rules,
+                  options.retention,
+                  options.admin_password,
+                  options.webhook_secret};
 
   paidonce::http::Server server(server_options(options));
   paidonce::http::answer_with_problems(server, &stripe_problem);

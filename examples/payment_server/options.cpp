@@ -167,6 +167,8 @@ std::optional<Options> read_options(int argc, char** argv) {
   options.retention = paidonce::Duration(retention);
   options.wait = paidonce::Duration(wait);
   options.drain = paidonce::Duration(drain);
+  if (retention <= lease + wait)
+    throw std::invalid_argument("--retention-ms must be longer than --lease-ms and --wait-ms together");
   if (!tenants_file.empty()) options.tenants = tenants_in(tenants_file);
   for (const std::string& tenant : tenants) {
     const std::string variable = variable_of(tenant);

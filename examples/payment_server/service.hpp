@@ -48,6 +48,7 @@ struct Service {
   const Gateway& gateway;
   const LastSurvey& survey;
   paidonce::GuardOptions options;  ///< those that the guard was made with
+  paidonce::Duration retention;    ///< of the API's payments that end in their request
   std::string admin_password;      ///< empty: there is no admin page
   std::string webhook_secret;      ///< of the gateway's signatures; empty: no webhook is believed
 };

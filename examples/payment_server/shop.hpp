@@ -46,6 +46,9 @@ inline constexpr paidonce::Duration payable_for = std::chrono::hours(24);
 inline constexpr paidonce::Duration remembered_for = std::chrono::hours(24 * 30);
 static_assert(remembered_for > payable_for);
 
+/// Declined payments of one order, after which it is given up: nobody's pages may grow without end.
+inline constexpr unsigned most_payments = 20;
+
 /// The n-th payment of an order: the first, and one more after each that was declined.
 paidonce::IdempotencyKey payment_key(const Order& order, unsigned n);
 Payment payment_for(const Order& order, std::string_view source);

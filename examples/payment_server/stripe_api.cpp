@@ -106,7 +106,8 @@ class StripeApi {
       throw std::runtime_error(report.result.reason());  // it is in doubt
     };
     const auto view = paidonce::http::view_of(request);
-    const paidonce::CallOptions call = call_options(payment);
+    paidonce::CallOptions call = call_options(payment);
+    call.retention = service_.retention;
     if (service_.options.provider_deduplicates) return responder_.answer(tenant, view, at_gateway, call);
     const auto reconcile = [&](const paidonce::Record& record, std::string_view provider_key) {
       return service_.gateway.look_up(payment.kind, provider_key, record.created_at);

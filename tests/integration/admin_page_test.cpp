@@ -259,6 +259,20 @@ TEST_CASE("what nothing happened to is charged by the customer's next request, o
   CHECK(world.gateway.asked().size() == 2);
 }
 
+TEST_CASE("what the gateway has cannot be said not to have happened", "[admin_page]") {
+  World world;
+  REQUIRE(world.pay("order-1")->status == 503);
+  const std::string payment = world.stuck();
+  const auto said = world.said(payment, {{"says", "nothing_happened"}, {"reason", "I think so"}});
+  const auto agreed = World::agreed(world.post(payment + "/confirm", said)->body);
+  world.gateway.list_from_now_on();
+  // 422 and 409 are the page's; 409 also when recovery was faster and has recorded that it was paid.
+  CHECK(world.post(payment + "/confirm", said)->status != 200);
+  CHECK(world.post(payment + "/resolve", agreed)->status == 409);
+  CHECK(world.pay("order-1")->status == 200);
+  CHECK(world.gateway.asked().size() == 1);
+}
+
 TEST_CASE("a person's word is taken where the gateway has nothing to show", "[admin_page]") {
   World world;
   REQUIRE(world.pay("declined")->status == 503);
