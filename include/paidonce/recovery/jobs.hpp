@@ -33,7 +33,10 @@ void add_recovery(Worker& worker, Recovery& recovery, const Schedule& when = rec
                   Tell report = nullptr) {
   worker.add({"recovery", when, [&recovery, report](Stop& stop) mutable {
                 const auto round = recovery.run(stop);
-                if constexpr (!std::is_null_pointer_v<Tell>) report(round);
+                if constexpr (!std::is_null_pointer_v<Tell>)
+                  report(round);
+                else
+                  static_cast<void>(report);
                 if (!round.failure.empty()) throw std::runtime_error(round.failure);
               }});
 }
