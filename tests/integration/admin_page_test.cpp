@@ -2,6 +2,7 @@
 // own that answers and forgets as it is told.
 
 #include <chrono>
+#include <csignal>
 #include <map>
 #include <mutex>
 #include <string>
@@ -238,6 +239,17 @@ TEST_CASE("asking the gateway settles what it lists by now, also from the page o
              support::contains("it was paid, and that is recorded") && support::contains("<dd>Paid</dd>"));
   CHECK(json::parse(world.pay("order-1")->body) == world.gateway.get("ch_1"));
   CHECK(world.gateway.asked().size() == 1);
+
+  // Who settled it did not know whose it is: it may be an order's, which is remembered the longest.
+  world.server.signal(SIGTERM);
+  CHECK(world.server.wait() == 0);
+  paidonce::FileStore store(world.files / "store", {.housekeeping = paidonce::Housekeeping::by_hand});
+  std::vector<paidonce::Duration> kept;
+  store.scan({}, [&](const paidonce::IdempotencyKey&, const paidonce::Record& record) {
+    kept.push_back(record.expires_at - record.updated_at);
+    return true;
+  });
+  CHECK(kept == std::vector<paidonce::Duration>{std::chrono::hours(30 * 24)});
 }
 
 TEST_CASE("what nothing happened to is charged by the customer's next request, once", "[admin_page]") {
