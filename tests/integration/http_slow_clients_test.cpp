@@ -2,10 +2,16 @@
 // that only what came whole is carried out.
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "support/catch.hpp"
 #include "support/guarded_server.hpp"
@@ -35,6 +41,27 @@ GuardedServer::Settings impatient() {
   settings.head_timeout = settings.body_timeout = settings.write_timeout = 300ms;
   return settings;
 }
+
+/// So many more descriptors may be open in this process as long as this lives.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(int more) {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const int next = ::fcntl(0, F_DUPFD_CLOEXEC, 0);
+    if (next < 0) throw std::system_error(errno, std::generic_category(), "dup");
+    ::close(next);
+    rlimit few = before_;
+    few.rlim_cur = static_cast<rlim_t>(next + more);
+    if (::setrlimit(RLIMIT_NOFILE, &few) != 0)
+      throw std::system_error(errno, std::generic_category(), "setrlimit");
+  }
+  ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+};
 
 }  // namespace
 
@@ -99,6 +126,59 @@ TEST_CASE("a client that does not read its answer holds a thread for one timeout
   CHECK(answer_to(server.port(), payment("other")) == "200");
   CHECK(std::chrono::steady_clock::now() - begin >= 250ms);
   CHECK_THROWS(deaf.answer());  // it got less than all
+}
+
+TEST_CASE("a client that goes on sending after its last answer holds a thread for one more second",
+          "[http][hostile][slow]") {
+  GuardedServer::Settings settings;
+  settings.threads = 1;
+  GuardedServer server(settings);
+  RawClient dribbling(server.port());
+  dribbling.send("no request\r\n\r\n");
+  CHECK(dribbling.answer()->told() == "400 request-malformed");
+  const auto begin = std::chrono::steady_clock::now();
+  RawClient other(server.port());
+  other.send(payment("other"));
+  while (!other.readable_within(20ms)) {
+    REQUIRE(std::chrono::steady_clock::now() - begin < 10s);
+    dribbling.send("a");  // also where it is not taken any more
+  }
+  CHECK(other.answer()->told() == "200");
+  CHECK(std::chrono::steady_clock::now() - begin >= 500ms);
+  CHECK(std::chrono::steady_clock::now() - begin < 4s);
+}
+
+TEST_CASE("a server without a free descriptor serves those it has, and then the others",
+          "[http][hostile][slow]") {
+  GuardedServer::Settings settings;
+  settings.threads = 40;
+  settings.idle_timeout = 60s;
+  GuardedServer server(settings);
+  RawClient first(server.port());
+  first.send(payment("first"));
+  REQUIRE(first.answer()->told() == "200");
+
+  std::vector<std::unique_ptr<RawClient>> clients;
+  const FewDescriptors limit(40);
+  int why = 0;
+  while (why == 0) {
+    try {
+      clients.push_back(std::make_unique<RawClient>(server.port()));
+    } catch (const std::system_error& error) {
+      why = error.code().value();
+    }
+  }
+  REQUIRE(why == EMFILE);
+  REQUIRE(clients.size() >= 15);
+  first.send(payment("at the limit"));
+  CHECK(first.answer()->told() == "200");
+  for (std::size_t at = 0; at < clients.size(); ++at) clients[at]->send(payment(std::to_string(at)));
+  for (std::size_t at = 0; at < clients.size(); ++at) {
+    CHECK(clients[at]->answer()->told() == "200");
+    clients[at].reset();
+  }
+  CHECK(answer_to(server.port(), payment("first")) == "200 replayed");
+  CHECK(server.charges().size() == 2 + clients.size());
 }
 
 TEST_CASE("a connection without a request is closed after its timeout", "[http][hostile][slow]") {

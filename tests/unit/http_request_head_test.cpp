@@ -40,6 +40,10 @@ int line(const std::string& request_line) { return refused(request_line + "\r\nH
 int fields(const std::string& more) { return refused("POST / HTTP/1.1\r\nHost: a\r\n" + more + "\r\n"); }
 int with_length(const std::string& more) { return fields("Content-Length: 1\r\n" + more); }
 
+// What is behind a text is not looked at: reading it would not compile.
+static_assert(!paidonce::http::detail::sound_path(std::string_view("/%411").substr(0, 3)));
+static_assert(paidonce::http::detail::sound_path("/%41"));
+
 RequestHead accepted(std::string_view text) {
   auto read_head = read_request_head(text);
   REQUIRE(std::holds_alternative<RequestHead>(read_head));

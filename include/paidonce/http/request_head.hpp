@@ -68,8 +68,7 @@ constexpr bool is_served(std::string_view method) noexcept {
 /// Reads the request line into `head`; whether it is HTTP/1.0 into `old`.
 inline Refusal read_request_line(std::string_view line, RequestHead& head, bool& old) {
   const auto first = line.find(' '), last = line.rfind(' ');
-  if (first == line.npos || first == last)
-    return {400, "The request line is not method, target and version."};
+  if (first == last) return {400, "The request line is not method, target and version."};
   head.method = line.substr(0, first);
   head.target = line.substr(first + 1, last - first - 1);
   const std::string_view version = line.substr(last + 1);
@@ -109,7 +108,7 @@ inline Refusal read_framing(RequestHead& head, bool old) {
       ++hosts;
     } else if (same_name(name, "Content-Length")) {
       const auto read = std::from_chars(value.data(), value.data() + value.size(), head.length);
-      if (value.empty() || !std::all_of(value.begin(), value.end(), digit) || read.ec != std::errc())
+      if (!std::all_of(value.begin(), value.end(), digit) || read.ec != std::errc())
         return {400, "Content-Length is not one number."};
       ++lengths;
     } else if (same_name(name, "Transfer-Encoding")) {
