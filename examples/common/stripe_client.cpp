@@ -2,21 +2,13 @@
 
 #include <algorithm>
 #include <stdexcept>
-#include <utility>
-
-#include <httplib.h>
 
 #include <paidonce/http/base_url.hpp>
 
 namespace shop {
 namespace {
 
-std::string checked(std::string_view url) {
-#ifndef CPPHTTPLIB_OPENSSL_SUPPORT
-  if (url.starts_with("https://"))
-    throw std::invalid_argument(
-        "this program was built without TLS, so it cannot speak to an https:// gateway");
-#endif
+std::string_view checked(std::string_view url) {
   switch (paidonce::http::problem_of_url(url)) {
     case paidonce::http::UrlProblem::shape:
       throw std::invalid_argument("a gateway's URL looks like http://127.0.0.1:8000");
@@ -24,54 +16,35 @@ std::string checked(std::string_view url) {
       throw std::invalid_argument("the port in a gateway's URL is a number from 1 to 65535");
     case paidonce::http::UrlProblem::none: break;
   }
-  return paidonce::http::base_url(url);
-}
-
-httplib::Client connection(const std::string& url, const std::string& api_key,
-                           std::chrono::milliseconds timeout) {
-  httplib::Client client(url);
-  client.set_basic_auth(api_key, "");
-  client.set_connection_timeout(timeout);
-  client.set_read_timeout(timeout);
-  client.set_write_timeout(timeout);
-  return client;
-}
-
-/// No connection, so not a byte of the request has left this machine.
-bool nothing_was_sent(httplib::Error error) {
-  return error == httplib::Error::Connection || error == httplib::Error::ConnectionTimeout;
+  return url;
 }
 
 }  // namespace
 
-StripeClient::StripeClient(std::string_view url, std::string api_key, std::chrono::milliseconds timeout)
-    : url_(checked(url)), api_key_(std::move(api_key)), timeout_(timeout) {}
+StripeClient::StripeClient(std::string_view url, const std::string& api_key,
+                           std::chrono::milliseconds timeout)
+    : http_(checked(url), api_key, timeout) {}
 
 ChargeReport StripeClient::charge(const ChargeRequest& request) const {
-  const httplib::Params form = {{"amount", std::to_string(request.amount)},
-                                {"currency", request.currency},
-                                {"source", request.source},
-                                {"description", request.description},
-                                {"metadata[order]", request.order},
-                                {"metadata[provider_key]", request.provider_key}};
-  const auto reply = connection(url_, api_key_, timeout_)
-                         .Post("/v1/charges", {{"Idempotency-Key", request.provider_key}}, form);
-  if (reply) return report_of(request, reply->status, reply->body);
-  if (nothing_was_sent(reply.error()))
-    return {paidonce::not_executed("no connection to the provider: nothing was sent")};
-  return {paidonce::in_doubt("the request was sent, and no reply came (" + httplib::to_string(reply.error()) +
-                             ")")};
+  const common::Posted posted = http_.post("/v1/charges",
+                                           {{"amount", std::to_string(request.amount)},
+                                            {"currency", request.currency},
+                                            {"source", request.source},
+                                            {"description", request.description},
+                                            {"metadata[order]", request.order},
+                                            {"metadata[provider_key]", request.provider_key}},
+                                           request.provider_key);
+  if (posted.reply) return report_of(request, posted.reply->status, posted.reply->body);
+  if (posted.nothing_sent) return {paidonce::not_executed("no connection to the provider: nothing was sent")};
+  return {paidonce::in_doubt("the request was sent, and no whole reply came")};
 }
 
 paidonce::PaymentResult<Charge> StripeClient::find_charge_by_order(const ChargeRequest& request) const {
   std::vector<ListedCharge> found;
   std::string path = "/v1/charges?limit=100";
   for (bool more = true; more;) {
-    const auto reply = connection(url_, api_key_, timeout_).Get(path);
-    if (!reply)
-      throw std::runtime_error("the provider did not answer what it knows of the order (" +
-                               httplib::to_string(reply.error()) + ")");
-    ListPage page = page_of(reply->status, reply->body);
+    const auto reply = http_.get(path, "the provider did not answer what it knows of the order");
+    ListPage page = page_of(reply.status, reply.body);
     std::copy_if(page.charges.begin(), page.charges.end(), std::back_inserter(found),
                  [&](const ListedCharge& listed) { return listed.charge.order == request.order; });
     more = !page.last_id.empty();

@@ -7,21 +7,22 @@
 
 #include <paidonce/result.hpp>
 
+#include "gateway_http.hpp"
 #include "stripe_reply.hpp"
 
 namespace shop {
 
-/// Safe to use from any number of threads: each request has a connection of its own, which is never used
-/// again, so a late reply to one request cannot be taken for the reply to another.
+/// Safe to use from any number of threads, as `common::GatewayHttp` is.
 class StripeClient {
  public:
   /// `url` as in http://127.0.0.1:8000; throws `std::invalid_argument` for anything else,
-  /// and for https:// where httplib was built without TLS.
-  StripeClient(std::string_view url, std::string api_key, std::chrono::milliseconds timeout);
+  /// and for https:// where httplib was built without TLS. `timeout` is for a whole request.
+  StripeClient(std::string_view url, const std::string& api_key, std::chrono::milliseconds timeout);
 
   /// `POST /v1/charges`. "Not executed" is reported only when no connection came about, so that nothing was
-  /// sent, and for the documented refusals. A timeout and a lost connection are in doubt. The charge carries
-  /// the order and the provider key in its metadata, and the provider key is the `Idempotency-Key`.
+  /// sent, and for the documented refusals. A timeout, a lost connection and half a reply are in doubt. The
+  /// charge carries the order and the provider key in its metadata, and the provider key is the
+  /// `Idempotency-Key`.
   ChargeReport charge(const ChargeRequest& request) const;
 
   /// Asks `GET /v1/charges`, page by page, what became of an order: the answer to a payment in doubt. One
@@ -32,9 +33,7 @@ class StripeClient {
   paidonce::PaymentResult<Charge> find_charge_by_order(const ChargeRequest& request) const;
 
  private:
-  std::string url_;
-  std::string api_key_;
-  std::chrono::milliseconds timeout_;
+  common::GatewayHttp http_;
 };
 
 }  // namespace shop

@@ -4,10 +4,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include <httplib.h>
-
-#include <paidonce/http/base_url.hpp>
-
 namespace payment_server {
 namespace {
 
@@ -16,29 +12,6 @@ using paidonce::not_executed;
 using paidonce::http::Response;
 
 constexpr std::chrono::hours clocks_apart{24};  // at most, those of the gateway and of this server
-
-std::string checked(std::string_view url) {
-#ifndef CPPHTTPLIB_OPENSSL_SUPPORT
-  if (url.starts_with("https://"))
-    throw std::invalid_argument("this program was built without TLS: name an http:// gateway");
-#endif
-  return paidonce::http::base_url(url);
-}
-
-httplib::Client connection(const std::string& url, const std::string& api_key,
-                           std::chrono::milliseconds timeout) {
-  httplib::Client client(url);
-  client.set_basic_auth(api_key, "");
-  client.set_connection_timeout(timeout);
-  client.set_read_timeout(timeout);
-  client.set_write_timeout(timeout);
-  return client;
-}
-
-/// No connection, so not a byte of the request has left this machine.
-bool nothing_was_sent(httplib::Error error) {
-  return error == httplib::Error::Connection || error == httplib::Error::ConnectionTimeout;
-}
 
 std::string path_of(Kind kind) { return kind == Kind::charge ? "/v1/charges" : "/v1/payment_intents"; }
 
@@ -49,46 +22,42 @@ bool is_id(std::string_view id) {
   });
 }
 
-httplib::Params form_of(const Payment& payment, const std::string& provider_key) {
-  httplib::Params form = {{"amount", std::to_string(payment.amount)}, {"currency", payment.currency}};
+common::Form form_of(const Payment& payment, const std::string& provider_key) {
+  common::Form form = {{"amount", std::to_string(payment.amount)}, {"currency", payment.currency}};
   if (payment.kind == Kind::charge) {
-    form.emplace("source", payment.source);
+    form.emplace_back("source", payment.source);
   } else {
-    form.emplace("payment_method", payment.source);
-    form.emplace("confirm", "true");
+    form.emplace_back("payment_method", payment.source);
+    form.emplace_back("confirm", "true");
   }
-  if (!payment.description.empty()) form.emplace("description", payment.description);
-  for (const auto& [name, value] : payment.metadata) form.emplace("metadata[" + name + "]", value);
-  if (!payment.order.empty()) form.emplace("metadata[order]", payment.order);
-  form.emplace("metadata[tenant]", payment.tenant);
-  form.emplace("metadata[provider_key]", provider_key);
+  if (!payment.description.empty()) form.emplace_back("description", payment.description);
+  for (const auto& [name, value] : payment.metadata) form.emplace_back("metadata[" + name + "]", value);
+  if (!payment.order.empty()) form.emplace_back("metadata[order]", payment.order);
+  form.emplace_back("metadata[tenant]", payment.tenant);
+  form.emplace_back("metadata[provider_key]", provider_key);
   return form;
 }
 
 }  // namespace
 
-Gateway::Gateway(std::string_view url, std::string api_key, std::chrono::milliseconds timeout)
-    : url_(checked(url)), api_key_(std::move(api_key)), timeout_(timeout) {}
+Gateway::Gateway(std::string_view url, const std::string& api_key, std::chrono::milliseconds timeout)
+    : http_(url, api_key, timeout) {}
 
 GatewayReport Gateway::ask(paidonce::Attempt& attempt, const Payment& payment) const {
   const std::string key(attempt.provider_key());
   if (attempt.lease_lost()) return {not_executed("the lease ran out before anything was sent")};
-  const auto reply = connection(url_, api_key_, timeout_)
-                         .Post(path_of(payment.kind), {{"Idempotency-Key", key}}, form_of(payment, key));
-  if (reply) return report_of(payment, key, reply->status, reply->body);
-  if (nothing_was_sent(reply.error()))
-    return {not_executed("no connection to the gateway: nothing was sent")};
-  return {in_doubt("the request was sent, and no reply came (" + httplib::to_string(reply.error()) + ")")};
+  const common::Posted posted = http_.post(path_of(payment.kind), form_of(payment, key), key);
+  if (posted.reply) return report_of(payment, key, posted.reply->status, posted.reply->body);
+  if (posted.nothing_sent) return {not_executed("no connection to the gateway: nothing was sent")};
+  return {in_doubt("the request was sent, and no whole reply came")};
 }
 
 std::string Gateway::get(const std::string& path) const {
-  const auto reply = connection(url_, api_key_, timeout_).Get(path);
-  if (!reply)
-    throw std::runtime_error("the gateway did not answer (" + httplib::to_string(reply.error()) + ")");
-  if (reply->status == 404) return {};
-  if (reply->status != 200)
-    throw std::runtime_error("the gateway answered " + std::to_string(reply->status) + " to a question");
-  return reply->body;
+  Response reply = http_.get(path, "the gateway did not answer");
+  if (reply.status == 404) return {};
+  if (reply.status != 200)
+    throw std::runtime_error("the gateway answered " + std::to_string(reply.status) + " to a question");
+  return std::move(reply.body);
 }
 
 paidonce::PaymentResult<Response> Gateway::look_up(Kind kind, std::string_view provider_key,

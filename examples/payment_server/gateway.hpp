@@ -12,12 +12,13 @@
 #include <paidonce/record.hpp>
 #include <paidonce/result.hpp>
 
+#include "common/gateway_http.hpp"
 #include "gateway_reply.hpp"
 #include "payment.hpp"
 
 namespace payment_server {
 
-/// Safe to use from any number of threads: each request has a connection of its own.
+/// Safe to use from any number of threads, as `common::GatewayHttp` is.
 ///
 /// A response is what a client of this server gets, and what the store keeps: 200 and the gateway's object
 /// (paid, or "processing" and "pending" where the money comes later), or 402 and its error where it was
@@ -26,7 +27,7 @@ class Gateway {
  public:
   /// `url` as in http://127.0.0.1:8000; throws `Error{invalid_options}` for anything else, and
   /// `std::invalid_argument` for https:// where this was built without TLS.
-  Gateway(std::string_view url, std::string api_key, std::chrono::milliseconds timeout);
+  Gateway(std::string_view url, const std::string& api_key, std::chrono::milliseconds timeout);
 
   /// Asks for the money, under `attempt.provider_key()`. Not executed only with proof.
   paidonce::PaymentResult<paidonce::http::Response> pay(paidonce::Attempt& attempt,
@@ -56,9 +57,7 @@ class Gateway {
  private:
   std::string get(const std::string& path) const;
 
-  std::string url_;
-  std::string api_key_;
-  std::chrono::milliseconds timeout_;
+  common::GatewayHttp http_;
 };
 
 /// What became of the payment of a record, for whoever settles it: the call that meets it, recovery, a
