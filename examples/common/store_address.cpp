@@ -14,6 +14,13 @@ StoreAddress at(Kind kind, std::string_view place) {
   return address;
 }
 
+/// Letters and a colon, as "sqllite:pay.db" has them: not a directory, but a slip.
+bool has_scheme(std::string_view text) {
+  const auto colon = text.find(':');
+  return colon != text.npos && colon > 0 && text.find('/') > colon &&
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+") == colon;
+}
+
 }  // namespace
 
 StoreAddress store_address(std::string_view text) {
@@ -32,7 +39,13 @@ StoreAddress store_address(std::string_view text) {
   if (text.starts_with("redis:") || text.starts_with("redis+unix:"))
     throw std::invalid_argument(
         "--store redis://HOST[:PORT][,HOST[:PORT]...][/DATABASE], or redis+unix:///SOCKET");
-  if (text.starts_with("file:")) text.remove_prefix(5);
+  if (text.starts_with("file:"))
+    text.remove_prefix(5);
+  else if (has_scheme(text))
+    throw std::invalid_argument(
+        "--store begins with file:, sqlite:, postgres: or redis:, or names a directory; one with a colon in "
+        "its "
+        "name is file:NAME");
   if (text.empty()) throw std::invalid_argument("--store DIR: name the directory of a store");
   return at(Kind::file, text);
 }

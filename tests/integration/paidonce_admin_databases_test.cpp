@@ -415,6 +415,7 @@ TEST_CASE("a Redis server is named by its URI, and read by a user who may only r
   refused("redis://", {"list"}, 2);
   refused("redis:127.0.0.1", {"list"}, 2);
   refused("rediss://127.0.0.1", {"list"}, 2);
+  refused("sqllite:pay.db", {"list"}, 2);
 }
 
 TEST_CASE("what is no SQLite store is refused with status 2, and what to do about it", "[admin][sqlite]") {

@@ -516,6 +516,7 @@ TEST_CASE("a payment server that cannot serve says in one line what to do", "[pa
       {{"--gateway", "http://127.0.0.1:0"}, 2, "1 to 65535"},
       {{"--gateway", gateway, "--store", "sqlite:"}, 2, "sqlite:FILE"},
       {{"--gateway", gateway, "--store", "rediss://x"}, 2, "no TLS"},
+      {{"--gateway", gateway, "--store", "sqllite:pay.db"}, 2, "--store begins with"},
       {{"--gateway", gateway, "--store", store, "--migrate"}, 2, "PostgreSQL"},
       {{"--gateway", gateway, "--store", store, "--port", "65536"}, 2, "--port"},
       {{"--gateway", gateway, "--store", store, "--nonsense"}, 2, "--help"},
