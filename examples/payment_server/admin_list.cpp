@@ -1,6 +1,5 @@
 #include "admin_list.hpp"
 
-#include <algorithm>
 #include <charconv>
 #include <tuple>
 #include <utility>
@@ -8,6 +7,7 @@
 #include <paidonce/clocks/steady_timer.hpp>
 
 #include "admin_access.hpp"
+#include "common/smallest.hpp"
 
 namespace payment_server {
 namespace {
@@ -75,7 +75,7 @@ std::optional<ListPosition> ListPosition::from_text(std::string_view text) {
 StuckList list_stuck(common::OpenStore& store, paidonce::Timestamp now,
                      const std::optional<ListPosition>& after, std::size_t most, paidonce::Duration time) {
   StuckList list;
-  bool more = false;
+  common::Smallest<StuckPayment, decltype(&older)> oldest(most, &older);
   Watched watched(store, [&](const IdempotencyKey& key, const Record& record) {
     const Holder holder = holder_of(store, key, record, now);
     if (holder == Holder::alive) return;
@@ -83,14 +83,7 @@ StuckList list_stuck(common::OpenStore& store, paidonce::Timestamp now,
     if (after && std::tuple(record.updated_at, key.bytes()) <=
                      std::tuple(after->updated_at, std::string_view(after->key)))
       return;
-    if (list.shown.size() == most) {  // the latest of these gives way, or this one does not come in
-      more = true;
-      if (std::tuple(record.updated_at, key.bytes()) >= place_of(list.shown.front())) return;
-      std::pop_heap(list.shown.begin(), list.shown.end(), older);
-      list.shown.pop_back();
-    }
-    list.shown.push_back({key, record, holder});
-    std::push_heap(list.shown.begin(), list.shown.end(), older);
+    oldest.add({key, record, holder});
   });
 
   paidonce::Stop stop;
@@ -103,8 +96,8 @@ StuckList list_stuck(common::OpenStore& store, paidonce::Timestamp now,
     if (timer.elapsed() - start >= time) stop.request();
   };
   list.survey = paidonce::survey_unfinished(watched, now, bounded);
-  std::sort_heap(list.shown.begin(), list.shown.end(), older);
-  if (more && !list.shown.empty())
+  list.shown = oldest.take();
+  if (oldest.more() && !list.shown.empty())
     list.next = ListPosition{list.shown.back().record.updated_at, std::string(list.shown.back().key.bytes())};
   return list;
 }
