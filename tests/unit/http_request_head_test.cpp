@@ -318,8 +318,9 @@ TEST_CASE("chunks that are malformed", "[http][chunked_body]") {
       as<std::string>(), "\r\n", ";a\r\n", "x\r\n", "-1\r\n", "+1\r\n", "0x1\r\n", " 1\r\n", "1 \r\n",
       "1\t\r\n", "1\n", "1\ra", "1\r\r\n", "0000000000000001\r\na\r\n", "10000000000000001\r\na\r\n",
       "ffffffffffffffff\r\n", "1;a\n", "1;\x01\r\n", "1;\x7f\r\n", "1;a\rb\r\n", "1\r\nab\r\n", "1\r\na\n",
-      "1\r\na\r\r", "1\r\na\r0", "1\r\na\r\n\r\n", "1\r\na\r\n0\n", "1\r\na0\r\n\r\n", "0\r\n\n", "0\r\na\n",
-      "0\r\n\ra", "0\r\na\x01\r\n", "0\r\na\x7f\r\n", "0\r\na\rb\r\n");
+      "1 \na\r\n", "1\n\na\r\n", "1\rxa\r\n", "1\r\nax\n", "1;\x01\r\na\r\n", "1;\x7f\r\na\r\n",
+      "1;a\n\r\na\r\n", "1\r\na\r\r", "1\r\na\r0", "1\r\na\r\n\r\n", "1\r\na\r\n0\n", "1\r\na0\r\n\r\n",
+      "0\r\n\n", "0\r\na\n", "0\r\n\ra", "0\r\na\x01\r\n", "0\r\na\x7f\r\n", "0\r\na\rb\r\n");
   INFO(sent);
   const Taken taken = take_split(sent + "0\r\n\r\n");
   CHECK(taken.status == 400);

@@ -85,7 +85,6 @@ class ChunkedBody {
           return;
         }
         state_ = left_ == 0 ? State::trailer : State::data;
-        line_ = 0;
         return;
       case State::data_end:
         if (c != '\r') return wrong();
