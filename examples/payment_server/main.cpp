@@ -137,9 +137,9 @@ Exit serve(const Options& options) {
               v6 ? "]" : "", port);
   std::fflush(stdout);
 
-  std::atomic<bool> ended{false};
+  std::atomic<bool> ended{false}, stopped{false};
   std::thread serving([&] {
-    server.listen_after_bind();  // until it is stopped, and what was under way has been answered
+    stopped = server.listen_after_bind();  // until it is stopped, and what was under way has been answered
     background.stop();
     ended = true;
     EndSignals::send();
@@ -156,6 +156,10 @@ Exit serve(const Options& options) {
     std::_Exit(static_cast<int>(Exit::cut_short));
   }
   serving.join();
+  if (!stopped) {
+    std::fprintf(stderr, "payment_server: no more connections can be accepted; start it again\n");
+    return Exit::failed;
+  }
   return Exit::done;
 }
 
