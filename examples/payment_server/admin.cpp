@@ -255,7 +255,7 @@ class AdminPage {
   Resolution resolve_to(const Verdict& verdict, const IdempotencyKey& key, const Record& record) const {
     // A key that is freed is charged under again: not while the gateway itself has the payment.
     if (verdict.says == Says::nothing_happened && verdict.proof == Proof::gateway && kind_of(record) &&
-        ask_about(service_.gateway, key, record).response_if())
+        look_up(service_.gateway, key, record).listed)
       throw VerdictRefused(
           "The gateway has this payment, so something happened: let it be asked, above. Nothing was "
           "recorded.");

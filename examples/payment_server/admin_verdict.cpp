@@ -50,7 +50,7 @@ Resolution proven(const Verdict& verdict, const paidonce::IdempotencyKey& key, c
   const auto reply = fetch(kind, verdict.payment_id);
   if (!reply) throw VerdictRefused("The gateway knows no payment of that id. Nothing was recorded.");
   const std::string provider_key = paidonce::provider_key(key, record.created_at);
-  const auto report = find_in_page(kind, provider_key, "{\"data\":[" + reply->body + "]}").report;
+  const auto report = find_in_page({kind, provider_key}, "{\"data\":[" + reply->body + "]}").report;
   if (!report)
     throw VerdictRefused(
         "The gateway's object of that id does not carry this payment's provider key: it is another payment. "

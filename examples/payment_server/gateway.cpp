@@ -1,8 +1,11 @@
 #include "gateway.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <stdexcept>
 #include <utility>
+
+#include "common/amount.hpp"
 
 namespace payment_server {
 namespace {
@@ -60,24 +63,27 @@ std::string Gateway::get(const std::string& path) const {
   return std::move(reply.body);
 }
 
-paidonce::PaymentResult<Response> Gateway::look_up(Kind kind, std::string_view provider_key,
-                                                   paidonce::Timestamp begun) const {
+LookedUp Gateway::look_up(const Sought& sought, paidonce::Timestamp begun) const {
+  const Kind kind = sought.kind;
   std::optional<paidonce::PaymentResult<Response>> found;
   std::string path = path_of(kind) + "?limit=100";
   for (bool more = true; more;) {
-    FoundInPage page = find_in_page(kind, provider_key, get(path));
+    FoundInPage page = find_in_page(sought, get(path));
     const auto is_paid = [](const auto& report) {
       return report && report->report() == paidonce::Report::succeeded;
     };
     if (page.several_paid || (is_paid(found) && is_paid(page.report)))
-      return in_doubt("the gateway lists several payments under this provider key; somebody has to look");
+      return {in_doubt("the gateway lists several payments under this provider key; somebody has to look"),
+              true};
+    if (page.of_another_amount)
+      return {in_doubt("the gateway lists a payment of another amount under this provider key"), true};
     if (page.report && !is_paid(found)) found = std::move(page.report);
     const auto oldest = paidonce::Timestamp(std::chrono::seconds(page.last_created));
     more = !page.last_id.empty() && (begun == paidonce::Timestamp{} || oldest >= begun - clocks_apart);
     path = path_of(kind) + "?limit=100&starting_after=" + page.last_id;
   }
-  if (found) return *std::move(found);
-  return in_doubt("the gateway knows of no such payment; the request may still be under way");
+  if (found) return {*std::move(found), true};
+  return {in_doubt("the gateway knows of no such payment; the request may still be under way")};
 }
 
 std::optional<Response> Gateway::fetch(Kind kind, std::string_view id) const {
@@ -112,11 +118,22 @@ Response Gateway::list(Kind kind, std::string_view tenant, std::size_t limit,
   return {200, {{"Content-Type", "application/json"}}, std::move(body)};
 }
 
+LookedUp look_up(const Gateway& gateway, const paidonce::IdempotencyKey& key,
+                 const paidonce::Record& record) {
+  const auto kind = kind_of(record);
+  if (!kind) return {in_doubt("this is no payment at the gateway")};
+  Sought sought{*kind, paidonce::provider_key(key, record.created_at)};
+  if (const auto amount = common::minor_units_of(record.amount)) {
+    sought.amount = amount->units;
+    for (const char letter : amount->currency)
+      sought.currency += static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+  }
+  return gateway.look_up(sought, record.created_at);
+}
+
 paidonce::PaymentResult<Response> ask_about(const Gateway& gateway, const paidonce::IdempotencyKey& key,
                                             const paidonce::Record& record) {
-  const auto kind = kind_of(record);
-  if (!kind) return in_doubt("this is no payment at the gateway");
-  return gateway.look_up(*kind, paidonce::provider_key(key, record.created_at), record.created_at);
+  return look_up(gateway, key, record).result;
 }
 
 }  // namespace payment_server

@@ -18,6 +18,13 @@
 
 namespace payment_server {
 
+/// What the gateway's list says of a payment.
+struct LookedUp {
+  /// In doubt where it is not listed, where several are paid, and where one is of another amount.
+  paidonce::PaymentResult<paidonce::http::Response> result;
+  bool listed = false;  ///< something is, under that provider key: it is not so that nothing happened
+};
+
 /// Safe to use from any number of threads, as `common::GatewayHttp` is.
 ///
 /// A response is what a client of this server gets, and what the store keeps: 200 and the gateway's object
@@ -40,8 +47,7 @@ class Gateway {
   /// What became of the payment that was asked for under that provider key: to reconcile with. In doubt where
   /// the gateway does not list it, since the request may be under way. Throws where it does not answer.
   /// What was made long before `begun` is not looked through.
-  paidonce::PaymentResult<paidonce::http::Response> look_up(Kind kind, std::string_view provider_key,
-                                                            paidonce::Timestamp begun = {}) const;
+  LookedUp look_up(const Sought& sought, paidonce::Timestamp begun = {}) const;
 
   /// The gateway's object of that id, as it answers, if it is of that tenant's payments; nullopt otherwise.
   /// Throws `std::runtime_error` where the gateway does not answer.
@@ -59,6 +65,9 @@ class Gateway {
 
   common::GatewayHttp http_;
 };
+
+/// The payment of a record, by its provider key and amount.
+LookedUp look_up(const Gateway& gateway, const paidonce::IdempotencyKey& key, const paidonce::Record& record);
 
 /// What became of the payment of a record, for whoever settles it: the call that meets it, recovery, a
 /// person. Throws where the gateway does not answer.

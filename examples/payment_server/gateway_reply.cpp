@@ -68,6 +68,13 @@ bool is_object_of(const Payment& payment, std::string_view provider_key, const j
          text_at(metadata, "order") == payment.order && text_at(metadata, "provider_key") == provider_key;
 }
 
+bool has_amount_of(const Sought& sought, const json& object) {
+  if (sought.amount == 0) return true;
+  const json& amount = part(object, "amount");
+  return amount.is_number_integer() && amount.get<std::int64_t>() == sought.amount &&
+         text_at(object, "currency") == sought.currency;
+}
+
 json page_of(std::string_view body) {
   json page = json::parse(body, nullptr, false);
   if (!part(page, "data").is_array()) throw std::runtime_error("the gateway's list could not be read");
@@ -104,13 +111,14 @@ GatewayReport report_of(const Payment& payment, std::string_view provider_key, i
   return {in_doubt(why)};
 }
 
-FoundInPage find_in_page(Kind kind, std::string_view provider_key, std::string_view body) {
+FoundInPage find_in_page(const Sought& sought, std::string_view body) {
   const json page = page_of(body);
   FoundInPage found;
   std::size_t paid = 0;
   for (const json& object : page["data"]) {
-    if (text_at(part(object, "metadata"), "provider_key") != provider_key) continue;
-    auto report = report_of_object(kind, object);
+    if (text_at(part(object, "metadata"), "provider_key") != sought.provider_key) continue;
+    if (!has_amount_of(sought, object)) found.of_another_amount = true;
+    auto report = report_of_object(sought.kind, object);
     if (!report) report = in_doubt("the gateway lists it with a status that this program does not know");
     const bool is_paid = report->report() == paidonce::Report::succeeded;
     if (is_paid) ++paid;

@@ -35,16 +35,25 @@ struct GatewayReport {
 GatewayReport report_of(const Payment& payment, std::string_view provider_key, int status,
                         std::string_view body);
 
+/// What a payment that the gateway lists has to be, to be the one that is looked for.
+struct Sought {
+  Kind kind = Kind::charge;
+  std::string provider_key = {};
+  std::int64_t amount = 0;    ///< in minor units; 0: not known, and anything will do
+  std::string currency = {};  ///< "eur"; as with the amount
+};
+
 /// A page of a list of the gateway's.
 struct FoundInPage {
   /// Of the objects with that provider key: the first that is paid or taken on, else the first that failed.
   std::optional<paidonce::PaymentResult<paidonce::http::Response>> report = {};
   bool several_paid = false;
-  std::string last_id = {};  ///< what the next page starts after; empty: there is none
+  bool of_another_amount = false;  ///< one of them is: somebody has to look
+  std::string last_id = {};        ///< what the next page starts after; empty: there is none
   std::int64_t last_created = 0;
 };
 /// Throws `std::runtime_error` for what is no such page.
-FoundInPage find_in_page(Kind kind, std::string_view provider_key, std::string_view body);
+FoundInPage find_in_page(const Sought& sought, std::string_view body);
 
 /// Whether `metadata[tenant]` of an object is that tenant. False for what is no object.
 bool is_of_tenant(std::string_view body, std::string_view tenant);

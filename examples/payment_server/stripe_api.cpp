@@ -114,7 +114,10 @@ class StripeApi {
     call.retention = service_.retention;
     if (service_.options.provider_deduplicates) return responder_.answer(tenant, view, at_gateway, call);
     const auto reconcile = [&](const paidonce::Record& record, std::string_view provider_key) {
-      return service_.gateway.look_up(payment.kind, provider_key, record.created_at);
+      return service_.gateway
+          .look_up({payment.kind, std::string(provider_key), payment.amount, payment.currency},
+                   record.created_at)
+          .result;
     };
     return responder_.answer(tenant, view, at_gateway, reconcile, call);
   }

@@ -29,6 +29,12 @@ bool is_utf8(const paidonce::http::Form& form) {
   }
 }
 
+/// Gateways take blanks off a name's ends, and may take the rest for one that this server sets itself.
+bool is_plain(std::string_view name) {
+  const auto is_control = [](unsigned char byte) { return byte < 0x20 || byte == 0x7f; };
+  return !name.starts_with(' ') && !name.ends_with(' ') && std::none_of(name.begin(), name.end(), is_control);
+}
+
 /// Those that say how, or for whom, Stripe is to answer, and those that this server has nothing to do with.
 bool is_known(Kind kind, std::string_view name) {
   if (name.starts_with("expand[")) return true;
@@ -70,6 +76,7 @@ std::variant<Payment, Response> read_payment(Kind kind, std::string_view tenant,
         return invalid("parameter_invalid", "metadata[" + key + "] is set by this server", name);
       if (key.size() > 40 || value.size() > 500 || key.find_first_of("[]") != key.npos)
         return invalid("parameter_invalid", "Metadata is up to 50 pairs of 40 and 500 bytes", name);
+      if (!is_plain(key)) return invalid("parameter_invalid", "Metadata's names are plain text", "metadata");
       if (key == "order")
         payment.order = value;
       else

@@ -40,7 +40,7 @@ class ForgetfulGateway {
       const std::lock_guard lock(mutex_);
       json list = {{"object", "list"}, {"data", json::array()}, {"has_more", false}};
       if (listing_)
-        for (const auto& [id, charge] : charges_) list["data"].push_back(charge);
+        for (const auto& [id, charge] : charges_) list["data"].insert(list["data"].end(), copies_, charge);
       response.set_content(list.dump(), "application/json");
     });
     server_.Get("/v1/charges/([^/]+)", [this](const httplib::Request& request, httplib::Response& response) {
@@ -62,6 +62,11 @@ class ForgetfulGateway {
   void charge_from_now_on() {
     const std::lock_guard lock(mutex_);
     charging_ = true;
+  }
+  void list_twice_from_now_on() {
+    const std::lock_guard lock(mutex_);
+    listing_ = true;
+    copies_ = 2;
   }
   void list_from_now_on() {
     const std::lock_guard lock(mutex_);
@@ -100,6 +105,7 @@ class ForgetfulGateway {
   std::thread thread_;
   std::mutex mutex_;
   bool charging_ = false, listing_ = false;
+  std::size_t copies_ = 1;
   std::vector<std::string> asked_;
   std::map<std::string, json> charges_;
 };
@@ -282,6 +288,18 @@ TEST_CASE("what the gateway has cannot be said not to have happened", "[admin_pa
   CHECK(world.post(payment + "/confirm", said)->status != 200);
   CHECK(world.post(payment + "/resolve", agreed)->status == 409);
   CHECK(world.pay("order-1")->status == 200);
+  CHECK(world.gateway.asked().size() == 1);
+}
+
+TEST_CASE("what the gateway has several times is in doubt, and cannot be said not to have happened",
+          "[admin_page]") {
+  World world;
+  REQUIRE(world.pay("order-1")->status == 503);
+  const std::string payment = world.stuck();
+  const auto said = world.said(payment, {{"says", "nothing_happened"}, {"reason", "I think so"}});
+  world.gateway.list_twice_from_now_on();
+  CHECK(world.post(payment + "/confirm", said)->status == 422);
+  CHECK(world.pay("order-1")->status == 503);
   CHECK(world.gateway.asked().size() == 1);
 }
 

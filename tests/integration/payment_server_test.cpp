@@ -256,6 +256,9 @@ TEST_CASE("what is wrong with a request is told as Stripe tells it, and spends n
       {changed("source", ""), "source"},
       {changed("metadata[tenant]", "south"), "metadata[tenant]"},
       {changed("metadata[provider_key]", "mine"), "metadata[provider_key]"},
+      {changed("metadata[provider_key ]", "mine"), "metadata"},
+      {changed("metadata[ tenant]", "south"), "metadata"},
+      {changed("metadata[ord\ner]", "1"), "metadata"},
       {changed("surcharge", "1"), "surcharge"},
   };
   for (const Wrong& wrong : table) {
