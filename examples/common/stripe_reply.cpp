@@ -7,19 +7,17 @@
 
 #include <nlohmann/json.hpp>
 
+#include "json_parts.hpp"
+
 namespace shop {
 namespace {
 
+using common::text_at;
 using nlohmann::json;
 using paidonce::declined;
 using paidonce::in_doubt;
 using paidonce::not_executed;
 using paidonce::succeeded;
-
-std::string text_at(const json& object, const char* name) {
-  const auto member = object.find(name);
-  return member != object.end() && member->is_string() ? member->get<std::string>() : std::string();
-}
 
 std::string upper(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(),

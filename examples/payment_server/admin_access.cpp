@@ -6,28 +6,10 @@
 #include <paidonce/errors.hpp>
 #include <paidonce/http/message.hpp>
 
+#include "common/base64.hpp"
+
 namespace payment_server {
 namespace {
-
-/// Of RFC 4648, section 4. Nullopt for anything that is not it.
-std::optional<std::string> from_base64(std::string_view text) {
-  if (text.size() % 4 != 0) return std::nullopt;
-  const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
-  text.remove_suffix(padding);
-  constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string bytes;
-  unsigned bits = 0, count = 0;
-  for (const char letter : text) {
-    const std::size_t value = alphabet.find(letter);
-    if (value == std::string_view::npos) return std::nullopt;
-    bits = (bits << 6 | static_cast<unsigned>(value)) & 0xffff;
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    bytes += static_cast<char>(bits >> count & 0xff);
-  }
-  return bytes;
-}
 
 std::string_view after_scheme(std::string_view origin) {
   const std::size_t at = origin.find("://");
@@ -45,8 +27,8 @@ std::optional<std::string> AdminAccess::user(std::string_view authorization) con
       !paidonce::http::detail::same_name(authorization.substr(0, scheme.size()), scheme))
     return std::nullopt;
   authorization.remove_prefix(scheme.size());
-  const auto pair =
-      from_base64(authorization.substr(std::min(authorization.find_first_not_of(' '), authorization.size())));
+  const auto pair = common::from_base64(
+      authorization.substr(std::min(authorization.find_first_not_of(' '), authorization.size())));
   const std::size_t colon = pair ? pair->find(':') : std::string::npos;
   if (colon == std::string::npos) return std::nullopt;
   if (!(secret_("password", std::string_view(*pair).substr(colon + 1)) == password_)) return std::nullopt;

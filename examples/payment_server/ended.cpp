@@ -3,21 +3,20 @@
 #include <nlohmann/json.hpp>
 #include <paidonce/key.hpp>
 
+#include "common/json_parts.hpp"
+
 namespace payment_server {
 namespace {
 
-std::string text_of(const nlohmann::json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
+using common::text_at;
 
 }  // namespace
 
 std::optional<Ended> ended_of(std::string_view object) {
   const auto read = nlohmann::json::parse(object, nullptr, false);
   if (!read.is_object()) return std::nullopt;
-  const std::string kind = text_of(read, "object"), status = text_of(read, "status"),
-                    id = text_of(read, "id");
+  const std::string kind = text_at(read, "object"), status = text_at(read, "status"),
+                    id = text_at(read, "id");
   if (id.empty() || id.size() > paidonce::IdempotencyKey::max_size) return std::nullopt;
   const auto ended = [&](End end) { return Ended{end, id, std::string(object)}; };
   if (kind != "charge" && kind != "payment_intent") return std::nullopt;

@@ -5,27 +5,19 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/json_parts.hpp"
+
 namespace payment_server {
 namespace {
 
+using common::part;
+using common::text_at;
 using nlohmann::json;
 using paidonce::declined;
 using paidonce::in_doubt;
 using paidonce::not_executed;
 using paidonce::succeeded;
 using paidonce::http::Response;
-
-std::string text_at(const json& object, const char* name) {
-  if (!object.is_object()) return {};
-  const auto member = object.find(name);
-  return member != object.end() && member->is_string() ? member->get<std::string>() : std::string();
-}
-const json& part(const json& object, const char* name) {
-  static const json nothing;
-  if (!object.is_object()) return nothing;
-  const auto member = object.find(name);
-  return member == object.end() ? nothing : *member;
-}
 
 Response as_json(int status, std::string body) {
   return {status, {{"Content-Type", "application/json"}}, std::move(body)};

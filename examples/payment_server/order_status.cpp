@@ -4,22 +4,15 @@
 #include <paidonce/errors.hpp>
 #include <paidonce/http/stored_response.hpp>
 
+#include "common/json_parts.hpp"
+
 namespace payment_server {
 namespace {
 
+using common::part;
+using common::text_at;
 using nlohmann::json;
 using paidonce::http::Response;
-
-const json& part(const json& object, const char* name) {
-  static const json nothing;
-  if (!object.is_object()) return nothing;
-  const auto found = object.find(name);
-  return found == object.end() ? nothing : *found;
-}
-std::string text_of(const json& object, const char* name) {
-  const json& text = part(object, name);
-  return text.is_string() ? text.get<std::string>() : std::string();
-}
 
 json body_of(const paidonce::Record& record) {
   if (record.response_format != paidonce::Codec<Response>::format) return {};
@@ -55,13 +48,13 @@ OrderView after_the_bank(StoredPayment payment, const std::optional<paidonce::Re
 StoredPayment stored_payment(const paidonce::Record& record) {
   const json body = body_of(record);
   if (const json& error = part(body, "error"); error.is_object()) {
-    std::string id = text_of(part(error, "payment_intent"), "id");
-    if (id.empty()) id = text_of(error, "charge");
-    return {std::move(id), "failed", text_of(error, "message")};
+    std::string id = text_at(part(error, "payment_intent"), "id");
+    if (id.empty()) id = text_at(error, "charge");
+    return {std::move(id), "failed", text_at(error, "message")};
   }
-  std::string message = text_of(body, "failure_message");
-  if (message.empty()) message = text_of(part(body, "last_payment_error"), "message");
-  return {text_of(body, "id"), text_of(body, "status"), std::move(message)};
+  std::string message = text_at(body, "failure_message");
+  if (message.empty()) message = text_at(part(body, "last_payment_error"), "message");
+  return {text_at(body, "id"), text_at(body, "status"), std::move(message)};
 }
 
 paidonce::IdempotencyKey settlement_key(std::string_view payment_id) { return {"settlement", payment_id}; }

@@ -5,28 +5,14 @@
 
 #include <paidonce/digest/sha256.hpp>
 
+#include "common/base64.hpp"
+
 namespace payment_server {
 namespace {
 
 std::string digest_of(std::string_view text) {
   const auto digest = paidonce::detail::sha256(text);
   return {reinterpret_cast<const char*>(digest.data()), digest.size()};
-}
-
-/// The bytes of base64 (RFC 4648, section 4); empty for anything else.
-std::string base64_decoded(std::string_view text) {
-  constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  while (text.ends_with('=')) text.remove_suffix(1);
-  std::string bytes;
-  unsigned bits = 0, held = 0;
-  for (const char letter : text) {
-    const std::size_t value = alphabet.find(letter);
-    if (value == alphabet.npos) return {};
-    bits = (bits << 6 | static_cast<unsigned>(value)) & 0xffff;
-    held += 6;
-    if (held >= 8) bytes.push_back(static_cast<char>(bits >> (held -= 8) & 0xff));
-  }
-  return bytes;
 }
 
 /// The API key in an Authorization field; empty where there is none.
@@ -38,7 +24,7 @@ std::string key_in(std::string_view authorization) {
   while (rest.starts_with(' ')) rest.remove_prefix(1);
   if (paidonce::http::detail::same_name(scheme, "Bearer")) return std::string(rest);
   if (!paidonce::http::detail::same_name(scheme, "Basic")) return {};
-  std::string user_and_password = base64_decoded(rest);
+  const std::string user_and_password = common::from_base64(rest).value_or("");
   const std::size_t colon = user_and_password.find(':');
   return colon == std::string::npos ? std::string() : user_and_password.substr(0, colon);
 }

@@ -5,16 +5,13 @@
 #include <paidonce/http/canonical_json.hpp>
 #include <paidonce/key.hpp>
 
+#include "common/json_parts.hpp"
+
 namespace payment_server {
 namespace {
 
+using common::text_at;
 using nlohmann::json;
-
-std::string text_of(const json& object, const char* name) {
-  if (!object.is_object()) return {};
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 std::optional<End> end_told_by(std::string_view type) {
   if (type == "charge.succeeded" || type == "payment_intent.succeeded") return End::succeeded;
@@ -31,9 +28,9 @@ std::optional<Event> read_event(std::string_view body) {
     Event event;
     event.fingerprint = paidonce::fingerprint(canonical(body));
     const json read = json::parse(body);
-    event.id = text_of(read, "id");
-    event.type = text_of(read, "type");
-    if (text_of(read, "object") != "event" || event.id.empty() || event.type.empty() ||
+    event.id = text_at(read, "id");
+    event.type = text_at(read, "type");
+    if (text_at(read, "object") != "event" || event.id.empty() || event.type.empty() ||
         event.id.size() > paidonce::IdempotencyKey::max_size)
       return std::nullopt;
     const auto end = end_told_by(event.type);
