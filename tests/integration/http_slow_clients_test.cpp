@@ -256,9 +256,13 @@ TEST_CASE("a client that asks before it sends the body is told to go on, or why 
 
 TEST_CASE("a server that stops waits for payments, and not for clients", "[http][hostile][slow]") {
   GuardedServer::Settings settings;
-  settings.idle_timeout = settings.head_timeout = 60s;
+  settings.idle_timeout = settings.head_timeout = settings.body_timeout = 60s;
   auto server = std::make_unique<GuardedServer>(settings);
   RawClient idle(server->port()), kept(server->port()), paying(server->port());
+  RawClient half_a_head(server->port()), half_a_body(server->port());
+  half_a_head.send("POST /pay HT");
+  const std::string whole = payment("c");
+  half_a_body.send(whole.substr(0, whole.size() - 3));
   kept.send(payment("a"));
   CHECK(kept.answer()->told() == "200");
   paying.send(payment("b", "/slow"));
@@ -268,4 +272,6 @@ TEST_CASE("a server that stops waits for payments, and not for clients", "[http]
   CHECK_FALSE(paying.answer());
   CHECK_FALSE(kept.answer());
   CHECK_FALSE(idle.answer());
+  CHECK_FALSE(half_a_head.answer());
+  CHECK_FALSE(half_a_body.answer());
 }

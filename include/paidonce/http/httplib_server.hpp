@@ -127,6 +127,14 @@ class Server : public httplib::Server {
     }) && connection.receive(deadline) == detail::Received::bytes;
   }
 
+  /// More of a request. A server that was stopped waits for nobody: of what is half sent nothing was carried
+  /// out.
+  detail::Received receive(detail::Connection& connection, detail::Connection::Clock::time_point deadline) {
+    if (connection.wait(deadline, [this] { return svr_sock_ != INVALID_SOCKET; }))
+      return connection.receive(deadline);
+    return svr_sock_ == INVALID_SOCKET ? detail::Received::broken : detail::Received::nothing;
+  }
+
   /// False: the connection has ended; `wrong` says whether with a refusal.
   bool serve_one(detail::Connection& connection, bool last, Refusal& wrong) {
     const auto refused = [&wrong](Refusal why) {
@@ -143,7 +151,7 @@ class Server : public httplib::Server {
     for (detail::HeadEnd search; !search.found(connection.unread(), end);) {
       if (search.malformed()) return refused({400, "A line of the head does not end with CR LF."});
       if (connection.unread().size() > options_.largest_head) return refused(too_large_head(connection));
-      if (const auto got = connection.receive(deadline); got != detail::Received::bytes)
+      if (const auto got = receive(connection, deadline); got != detail::Received::bytes)
         return gone(got, {408, "The head of the request did not come in time."});
     }
     if (end > options_.largest_head) return refused(too_large_head(connection));
@@ -167,13 +175,13 @@ class Server : public httplib::Server {
         if (chunks.refusal().status == 413) return refused(too_large());
         if (chunks.refusal().status != 0) return refused(chunks.refusal());
         if (chunks.ended()) break;
-        if (const auto got = connection.receive(deadline); got != detail::Received::bytes)
+        if (const auto got = receive(connection, deadline); got != detail::Received::bytes)
           return gone(got, late);
       }
       body = std::move(chunks.body());
     } else {
       while (connection.unread().size() < head.length)
-        if (const auto got = connection.receive(deadline); got != detail::Received::bytes)
+        if (const auto got = receive(connection, deadline); got != detail::Received::bytes)
           return gone(got, late);
       body = connection.take(static_cast<std::size_t>(head.length));
     }
