@@ -4,7 +4,9 @@
 #if __has_feature(thread_sanitizer)
 
 extern "C" const char* __tsan_default_suppressions();
-extern "C" const char* __tsan_default_suppressions() { return "called_from_lib:libcpp-httplib.so"; }
+extern "C" const char* __tsan_default_suppressions() {
+  return "called_from_lib:libcpp-httplib.so\nmutex:paidonce::v1::http::detail::TryLimit";
+}
 
 #endif
 #endif
