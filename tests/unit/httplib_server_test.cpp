@@ -3,6 +3,7 @@
 #include <paidonce/http/httplib.hpp>
 #include <paidonce/http/httplib_server.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <mutex>
@@ -16,6 +17,7 @@
 #include <paidonce/paidonce.hpp>
 
 #include "fault/event.hpp"
+#include "integration/support/raw_client.hpp"
 #include "support/catch.hpp"
 
 using namespace paidonce;
@@ -109,12 +111,16 @@ httplib::Headers headers(const std::string& secret, const std::string& key) {
   return {{"Authorization", "Bearer " + secret}, {"Idempotency-Key", key}};
 }
 
-/// All that a client could read, but for what a server adds to each answer.
+/// All that a client could read, but for what a server adds to each answer. Fields sorted: their order is
+/// their library's.
 std::string all(const httplib::Result& result) {
   REQUIRE(result);
   std::string text = std::to_string(result->status) + "\n";
+  std::vector<std::string> lines;
   for (const auto& [name, value] : result->headers)
-    if (name != "Keep-Alive" && name != "Connection") text += name + ": " + value + "\n";
+    if (name != "Keep-Alive" && name != "Connection") lines.push_back(name + ": " + value + "\n");
+  std::sort(lines.begin(), lines.end());
+  for (const std::string& line : lines) text += line;
   return text + "\n" + result->body;
 }
 
@@ -274,12 +280,15 @@ TEST_CASE("a request arrives as it was sent", "[http][httplib]") {
   });
   Running<http::Server> running(server);
   running.start();
-  const auto answer =
-      running.client().Post("/p/7?a=%41&b", {{"X-A", "1"}, {"x-a", "%32"}}, "body", "text/plain");
+  integration::RawClient client(running.port);  // newer versions of cpp-httplib's decode what can be
+  client.send(
+      "POST /p/7?a=%41&b+c HTTP/1.1\r\nHost: shop.test\r\nX-A: 1\r\nx-a: %32\r\nContent-Length: "
+      "4\r\n\r\nbody");
+  const auto answer = client.answer();
   REQUIRE(answer);
   CHECK(answer->status == 204);
   running.stop();
-  CHECK(seen == "POST /p/7?a=%41&b [1] [%32] body");
+  CHECK(seen == "POST /p/7?a=%41&b+c [1] [%32] body");
 }
 
 TEST_CASE("a server that stops finishes what runs, and sends waiting duplicates away", "[http][httplib]") {
@@ -327,4 +336,89 @@ TEST_CASE("an answer that has no body is sent without one", "[http][httplib]") {
   const auto empty = running.client().Get("/empty");
   REQUIRE(empty);
   CHECK(empty->get_header_value("Content-Length") == "0");
+}
+
+TEST_CASE("a handler that says so closes the connection", "[http][httplib]") {
+  http::Server server({.idle_timeout = 60s});
+  server.Get("/last", [](const httplib::Request&, httplib::Response& to) {
+    http::send({200, {{"Connection", "Keep-Alive, Close"}}, "bye"}, to);
+  });
+  server.Get("/kept", [](const httplib::Request&, httplib::Response& to) {
+    http::send({200, {}, "on"}, to);
+  });
+  Running<http::Server> running(server);
+  running.start();
+  integration::RawClient client(running.port);
+  const auto ask = [&](const std::string& path) {
+    client.send("GET " + path + " HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+    return client.answer();
+  };
+  CHECK(ask("/kept")->body == "on");
+  CHECK(ask("/last")->body == "bye");
+  CHECK_FALSE(client.answer());  // closed, and not after a minute
+}
+
+TEST_CASE("the answer to a HEAD that is refused has no body", "[http][httplib]") {
+  http::Server server({.largest_head = 256, .largest_body = 10});
+  Running<http::Server> running(server);
+  running.start();
+  for (const auto& [request, status] : std::vector<std::pair<std::string, int>>{
+           {"HEAD / HTTP/1.1\r\n\r\n", 400},  // without a host
+           {"HEAD / HTTP/1.1\nHost: shop.test\r\n\r\n", 400},
+           {"HEAD / HTTP/1.1\r\nHost: shop.test\r\nX: " + std::string(300, 'x'), 431},
+           {"HEAD / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 11\r\n\r\n", 413}}) {
+    integration::RawClient client(running.port);
+    client.send(request);
+    const auto answer = client.answer(true);
+    REQUIRE(answer);
+    CHECK(answer->status == status);
+    CHECK(answer->field("Content-Length") != "0");  // as that of the body it does not have
+    CHECK_FALSE(client.answer());                   // nothing follows
+  }
+}
+
+TEST_CASE("how an application writes a refusal does not harm the connection", "[http][httplib]") {
+  http::Server server({.write_problem = [](const http::Problem&) {
+    return Response{
+        100,
+        {{"X-Code", "7\r\nSet-Cookie: a=b"}, {"bad name", "1"}, {"Content-Length", "3"}, {"X-Fine", "1"}},
+        "HTTP/1.1 200 OK"};
+  }});
+  Running<http::Server> running(server);
+  running.start();
+  integration::RawClient client(running.port);
+  client.send("no request\r\n\r\n");
+  const auto answer = client.answer();
+  REQUIRE(answer);
+  CHECK(answer->status == 400);
+  CHECK(answer->head.find("X-Code") == std::string::npos);
+  CHECK(answer->head.find("Set-Cookie") == std::string::npos);
+  CHECK(answer->head.find("bad name") == std::string::npos);
+  CHECK(answer->field("Content-Length") == "15");
+  CHECK(answer->field("X-Fine") == "1");
+  CHECK(answer->field("Cache-Control") == "no-store");
+  CHECK(answer->body == "HTTP/1.1 200 OK");
+  CHECK_FALSE(client.answer());
+}
+
+TEST_CASE("a server that was stopped does not wait for connections that wait for their turn",
+          "[http][httplib]") {
+  fault::Event runs, may_end;
+  http::Server server({.threads = 1, .head_timeout = 60s, .idle_timeout = 60s});
+  server.Get("/slow", [&](const httplib::Request&, httplib::Response& to) {
+    runs.happen();
+    may_end.await();
+    http::send({200, {}, "done"}, to);
+  });
+  Running<http::Server> running(server);
+  running.start();
+  integration::RawClient first(running.port);
+  first.send("GET /slow HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+  REQUIRE(runs.await());
+  integration::RawClient silent(running.port), half(running.port);
+  half.send("GET /sl");
+  server.stop();
+  may_end.happen();
+  running.thread.join();
+  CHECK(first.answer()->body == "done");
 }

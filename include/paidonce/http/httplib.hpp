@@ -116,7 +116,7 @@ inline void answer_with_problems(httplib::Server& server, ProblemWriter write = 
       Problem told = problem(kind, detail);
       told.status = status;
       Response response = write ? write(told) : problem_response(told, default_problem_base);
-      send(detail::ResponderRules::unstored(std::move(response)), to);
+      send(detail::ResponderRules::sound(told, std::move(response)), to);
     } catch (const paidonce::detail::ForcedUnwind&) {
       throw;
     } catch (...) {  // what leaves here would end the process

@@ -109,10 +109,10 @@ class Server : public httplib::Server {
   void serve(detail::Connection& connection) {
     for (std::size_t served = 0; served < options_.requests_per_connection; ++served) {
       if (!first_byte(connection, served > 0)) return;
-      Refusal wrong = {0};
+      Refused wrong;
       const bool last = served + 1 == options_.requests_per_connection;
       if (!serve_one(connection, last, wrong)) {
-        if (wrong.status != 0) refuse(connection, wrong);
+        if (wrong.why.status != 0) refuse(connection, wrong);
         return;
       }
     }
@@ -135,10 +135,15 @@ class Server : public httplib::Server {
     return svr_sock_ == INVALID_SOCKET ? detail::Received::broken : detail::Received::nothing;
   }
 
+  struct Refused {
+    Refusal why = {0};
+    bool head_only = false;  // its answer has no body
+  };
+
   /// False: the connection has ended; `wrong` says whether with a refusal.
-  bool serve_one(detail::Connection& connection, bool last, Refusal& wrong) {
+  bool serve_one(detail::Connection& connection, bool last, Refused& wrong) {
     const auto refused = [&wrong](Refusal why) {
-      wrong = why;
+      wrong.why = why;
       return false;
     };
     const auto gone = [&](detail::Received how, Refusal late) {
@@ -149,11 +154,13 @@ class Server : public httplib::Server {
     auto deadline = detail::Connection::Clock::now() + options_.head_timeout;
     std::size_t end = 0;
     for (detail::HeadEnd search; !search.found(connection.unread(), end);) {
+      wrong.head_only = asks_head(connection);
       if (search.malformed()) return refused({400, "A line of the head does not end with CR LF."});
       if (connection.unread().size() > options_.largest_head) return refused(too_large_head(connection));
       if (const auto got = receive(connection, deadline); got != detail::Received::bytes)
         return gone(got, {408, "The head of the request did not come in time."});
     }
+    wrong.head_only = asks_head(connection);
     if (end > options_.largest_head) return refused(too_large_head(connection));
     const std::string head_text = connection.take(end);
     auto read = read_request_head(head_text);
@@ -239,6 +246,9 @@ class Server : public httplib::Server {
         return std::min<std::size_t>(options_.largest_body, CPPHTTPLIB_FORM_URL_ENCODED_PAYLOAD_MAX_LENGTH);
     return options_.largest_body;
   }
+  static bool asks_head(const detail::Connection& connection) {
+    return connection.unread().starts_with("HEAD ");
+  }
   static Refusal too_large() { return {413, "The body is too large."}; }
   static Refusal too_large_head(const detail::Connection& connection) {
     if (connection.unread().find('\n') > longest_target)
@@ -256,12 +266,13 @@ class Server : public httplib::Server {
     return problem_response(told, options_.problem_base);
   }
 
-  void refuse(detail::Connection& connection, const Refusal& why) {
+  /// The answer to HEAD ends with its fields (RFC 9110, section 9.3.2).
+  void refuse(detail::Connection& connection, const Refused& wrong) {
+    const Refusal& why = wrong.why;
     Problem told = problem(why.status == 413 ? ProblemKind::body_too_large : ProblemKind::request_malformed,
                            std::string(why.detail) + " This request executed nothing.");
     told.status = why.status;
-    Response response = written(told);
-    response.set("Cache-Control", "no-store");
+    Response response = detail::ResponderRules::sound(told, written(told));
     response.set("Connection", "close");
     response.set("Content-Length", std::to_string(response.body.size()));
     if (why.status == 415) response.set("Accept-Encoding", "identity");
@@ -269,7 +280,8 @@ class Server : public httplib::Server {
     text += detail::phrase(response.status);
     text += "\r\n";
     for (const Field& field : response.fields) (((text += field.name) += ": ") += field.value) += "\r\n";
-    ((text += "\r\n") += response.body);
+    text += "\r\n";
+    if (!wrong.head_only) text += response.body;
     if (connection.send(text, detail::Connection::Clock::now() + options_.write_timeout)) connection.finish();
   }
 

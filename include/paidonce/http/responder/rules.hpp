@@ -198,16 +198,14 @@ class ResponderRules {
       told.retry_after = options_.retry_after;
     if (options_.write_problem) {
       try {
-        Response response = options_.write_problem(told);
-        if (!is_final(response.status)) response.status = told.status;
-        return with_problem_fields(told, std::move(response));
+        return sound(told, options_.write_problem(told));
       } catch (const paidonce::detail::ForcedUnwind&) {
         throw;
       } catch (...) {  // what the client has to know does not depend on how it is put
       }
     }
     try {
-      return with_problem_fields(told, problem_response(told, options_.problem_base));
+      return sound(told, problem_response(told, options_.problem_base));
     } catch (const paidonce::detail::ForcedUnwind&) {
       throw;
     } catch (...) {
@@ -220,6 +218,15 @@ class ResponderRules {
     keep_sound_fields(response);
     response.fields.push_back({"Cache-Control", "no-store"});
     return response;
+  }
+
+  /// A problem as an application wrote it, with what the client has to know and nothing that harms the
+  /// connection.
+  static Response sound(const Problem& told, Response response) {
+    if (!is_final(response.status)) response.status = told.status;
+    if (has_no_body(response.status)) response.body.clear();
+    if (told.retry_after) response.set("Retry-After", std::to_string(whole_seconds(*told.retry_after)));
+    return unstored(std::move(response));
   }
 
  private:
@@ -311,11 +318,6 @@ class ResponderRules {
     Problem told = problem(kind);
     told.retry_after = retry_after;
     return respond(std::move(told));
-  }
-
-  static Response with_problem_fields(const Problem& told, Response response) {
-    if (told.retry_after) response.set("Retry-After", std::to_string(whole_seconds(*told.retry_after)));
-    return unstored(std::move(response));
   }
 
   /// All that can be said without memory.
