@@ -12,7 +12,7 @@ namespace {
 
 using paidonce::http::Response;
 
-/// Longer than the payments that it belongs to are remembered.
+/// Longer than the checkout, which asks for it, remembers its payments.
 constexpr paidonce::Duration remembered_for = std::chrono::hours(24 * 60);
 /// Nothing but the store is asked: who is killed over it need not be waited for as long as for a payment.
 constexpr paidonce::Duration longest_lease = std::chrono::seconds(5);

@@ -27,9 +27,9 @@ using paidonce::http::Response;
 using paidonce::http::Tenant;
 
 /// Nothing is redacted, and the gateway's answers are made of a status, Content-Type and a body alone: what
-/// recovery, the checkout and the admin page store is what a responder would,
-/// but for bodies of more than `largest_response`, which no payment's object has. Who adds a `redact` here,
-/// or more fields there, has to pass those through `Responder::stored`.
+/// recovery, the checkout and the admin page store is what a responder would, but for bodies of more than
+/// `largest_response`, which no payment's object has. Who adds a `redact` here, or more fields there, has to
+/// pass those through `Responder::stored`.
 ResponderOptions as_stripe() {
   ResponderOptions options;
   options.missing_key = paidonce::http::MissingKey::made;
